@@ -1,0 +1,106 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The rooms of Strongroom, lowest first. Arrows point down only: a target lists every room it imports,
+// and `make lint` fails on an import that is not listed here. docs/rooms.md says what each room is for.
+
+let media = ["libavformat", "libavcodec", "libavutil", "libswscale"]
+
+let package = Package(
+  name: "Strongroom",
+  products: [
+    .library(name: "strongroom-pkcs11", type: .dynamic, targets: ["StrongroomModule"]),
+    .executable(name: "strongroom-tee", targets: ["strongroom-tee"]),
+    .executable(name: "strongroom-peripheral", targets: ["strongroom-peripheral"]),
+    .executable(name: "strongroom", targets: ["strongroom"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+  ],
+  targets: [
+    // C: headers, module maps, `static inline` shims and const tables.
+    .systemLibrary(name: "CCryptoki", path: "include"),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(name: "CMedia", providers: [.apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev"])]),
+    .systemLibrary(name: "CP11Kit", pkgConfig: "p11-kit-1", providers: [.apt(["libp11-kit-dev"])]),
+    .target(name: "CLinux"),
+    .target(name: "CFunctionTable", dependencies: ["CCryptoki"]),
+
+    // Vocabulary and bytes.
+    .target(name: "Cryptoki"),
+    .target(name: "Wire"),
+    .target(name: "LinuxSystem", dependencies: ["CLinux"]),
+    .target(name: "Configuration", dependencies: ["LinuxSystem"]),
+    .target(name: "CryptoCore", dependencies: ["COpenSSL", "LinuxSystem"]),
+
+    // The boundary.
+    .target(name: "ObjectInvoke", dependencies: ["CLinux", "LinuxSystem", "Wire"]),
+    .target(name: "TokenProtocol", dependencies: ["Cryptoki", "Wire"]),
+
+    // The secure world.
+    .target(name: "Sandbox", dependencies: ["CSeccomp", "CLinux", "LinuxSystem"]),
+    .target(name: "SecureStorage", dependencies: ["CSQLite", "CryptoCore", "LinuxSystem"]),
+    .target(name: "RestrictedMemory", dependencies: ["LinuxSystem"]),
+    .target(name: "Peripherals", dependencies: ["LinuxSystem", "RestrictedMemory", "Wire"]),
+    .target(
+      name: "TokenService",
+      dependencies: ["Cryptoki", "Wire", "TokenProtocol", "CryptoCore", "SecureStorage"]),
+    .target(
+      name: "SecureWorld",
+      dependencies: [
+        "Configuration", "Cryptoki", "CryptoCore", "LinuxSystem", "ObjectInvoke", "Peripherals", "RestrictedMemory",
+        "Sandbox", "SecureStorage", "TokenProtocol", "TokenService", "Wire",
+      ]),
+    .target(
+      name: "MediaPeripherals", dependencies: ["CMedia", "LinuxSystem", "Peripherals", "Sandbox", "Wire"],
+      linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),
+    .executableTarget(name: "strongroom-tee", dependencies: ["SecureWorld", "Configuration"]),
+    .executableTarget(name: "strongroom-peripheral", dependencies: ["MediaPeripherals"]),
+
+    // The normal world.
+    .target(
+      name: "CryptokiModule",
+      dependencies: [
+        "CCryptoki", "CFunctionTable", "Configuration", "Cryptoki", "CryptoCore", "LinuxSystem", "ObjectInvoke",
+        "TokenProtocol", "Wire",
+      ]),
+    .target(
+      name: "StrongroomModule", dependencies: ["CryptokiModule"], exclude: ["exports.map"],
+      linkerSettings: [
+        .unsafeFlags([
+          "-static-stdlib", "-use-ld=lld", "-Xlinker", "-soname=libstrongroom-pkcs11.so",
+          "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/StrongroomModule/exports.map",
+          "-Xlinker", "-z", "-Xlinker", "nodelete", "-Xlinker", "-z", "-Xlinker", "now",
+          "-Xlinker", "--as-needed",
+        ])
+      ]),
+    .executableTarget(
+      name: "strongroom",
+      dependencies: [
+        "CCryptoki", "CMedia", "CP11Kit", "Configuration",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),
+
+    // Tests: a room each, then the module as its clients see it.
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "CryptokiTests", dependencies: ["CCryptoki", "Cryptoki", "TestSupport"]),
+    .testTarget(name: "WireTests", dependencies: ["Wire"]),
+    .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
+    .testTarget(name: "CryptoCoreTests", dependencies: ["CryptoCore", "TestSupport"]),
+    .testTarget(name: "ObjectInvokeTests", dependencies: ["ObjectInvoke", "LinuxSystem", "Wire"]),
+    .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "TokenProtocol", "Wire"]),
+    .testTarget(name: "SecureStorageTests", dependencies: ["CryptoCore", "SecureStorage", "TestSupport"]),
+    .testTarget(name: "RestrictedMemoryTests", dependencies: ["RestrictedMemory", "LinuxSystem"]),
+    .testTarget(name: "PeripheralsTests", dependencies: ["Peripherals", "RestrictedMemory", "TestSupport"]),
+    .testTarget(
+      name: "TokenServiceTests",
+      dependencies: ["Cryptoki", "CryptoCore", "SecureStorage", "TokenProtocol", "TokenService", "TestSupport", "Wire"]),
+    .testTarget(
+      name: "ModuleTests", dependencies: ["CCryptoki", "CLinux", "TestSupport"], path: "conformance/ModuleTests"),
+  ],
+  swiftLanguageModes: [.v6]
+)
