@@ -1,0 +1,76 @@
+# Two commands do everything on a Debian 12 machine with Swift 6.3: `make demo` and `make test`.
+# Debian packages that are missing are installed when make runs as root; otherwise the apt line is printed.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SWIFT ?= swift
+RELEASE = -c release --static-swift-stdlib
+BUILD = .build/release
+
+libdir = $(DESTDIR)$(PREFIX)/lib
+libexecdir = $(DESTDIR)$(PREFIX)/libexec/strongroom
+bindir = $(DESTDIR)$(PREFIX)/bin
+includedir = $(DESTDIR)$(PREFIX)/include/strongroom
+modulesdir = $(DESTDIR)$(PREFIX)/share/p11-kit/modules
+docdir = $(DESTDIR)$(PREFIX)/share/doc/strongroom
+
+.PHONY: all help build demo test check bench install uninstall lint format clean dependencies
+
+all: build
+
+help:
+	@echo 'make build      release build of the module, the secure world and the tools'
+	@echo 'make demo       protected video becomes pictures; INPUT=file.mp4 KEY=hex for your own'
+	@echo 'make test       unit tests, artefact check, C programs, published vectors, real client programs'
+	@echo 'make check      the same without the unit tests; ONLY=clients/gnutls runs one part'
+	@echo 'make bench      our module, SoftHSM2 and raw libcrypto in turn; ONLY=, PEERS=, SECONDS='
+	@echo 'make install    PREFIX=/usr/local, DESTDIR='
+	@echo 'make lint       format and import checks'
+
+build: dependencies-build
+	$(SWIFT) build $(RELEASE)
+
+demo: dependencies-demo build
+	@conformance/demo/run
+
+test: dependencies-test build
+	@conformance/run-tests
+
+check: dependencies-test build
+	@conformance/run-tests --no-unit $(ONLY)
+
+bench: dependencies-bench build
+	@conformance/bench/run
+
+# `make dependencies` installs what every target needs, `make dependencies-GROUP` what one needs.
+dependencies: dependencies-test dependencies-bench
+dependencies-%:
+	@.ci/dependencies $*
+
+install: build
+	install -d $(libdir) $(libexecdir) $(bindir) $(includedir) $(modulesdir) $(docdir)
+	install -s -m 755 $(BUILD)/libstrongroom-pkcs11.so $(libdir)/
+	install -s -m 755 $(BUILD)/strongroom-tee $(BUILD)/strongroom-peripheral $(libexecdir)/
+	install -s -m 755 $(BUILD)/strongroom $(bindir)/
+	install -m 644 include/pkcs11.h include/strongroom.h $(includedir)/
+	install -m 644 README.md CHANGELOG.md docs/*.md $(docdir)/
+	printf '# Strongroom, a PKCS#11 token whose keys live in a TEE\nmodule: %s\ncritical: no\n' \
+	  $(PREFIX)/lib/libstrongroom-pkcs11.so > $(modulesdir)/strongroom.module
+
+uninstall:
+	rm -rf $(libexecdir) $(includedir) $(docdir)
+	rm -f $(libdir)/libstrongroom-pkcs11.so $(bindir)/strongroom $(modulesdir)/strongroom.module
+
+# An import that Package.swift does not list, a warning of ours and a misformatted line are all errors.
+SWIFT_SOURCES = Package.swift Sources Tests conformance/ModuleTests
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel $(SWIFT_SOURCES)
+	$(SWIFT) build --scratch-path .build/lint --build-tests --explicit-target-dependency-import-check error 2>&1 | \
+	  tee .build/lint.log
+	@if grep -E '(Sources|Tests|conformance)/.*(warning|error):' .build/lint.log; then exit 1; fi
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
+
+clean:
+	rm -rf .build out
