@@ -156,7 +156,7 @@ extern "C" {
 #define CKO_TRUST             0x0000000bUL
 #define CKO_VENDOR_DEFINED    0x80000000UL
 
-/* 4 Objects: the bit of every attribute whose value is an array of CK_ATTRIBUTE */
+/* 4 Objects: the bit of the attributes whose value is an array */
 #define CKF_ARRAY_ATTRIBUTE 0x40000000UL
 
 /* 4 Objects: attributes */

@@ -15,8 +15,10 @@ public struct AttributeType: NamedConstant {
   /// The bit of the types whose value is an array (CKF_ARRAY_ATTRIBUTE).
   @inlinable public static var arrayFlag: UInt32 { 0x4000_0000 }
 
-  /// Whether the type carries `arrayFlag`.
-  @inlinable public var isArray: Bool { rawValue & Self.arrayFlag != 0 }
+  /// Whether the value is an array: of attributes, or of mechanisms for CKA_ALLOWED_MECHANISMS.
+  @inlinable public var isArray: Bool {
+    rawValue & Self.arrayFlag != 0 || self == .encapsulateTemplate || self == .decapsulateTemplate
+  }
 
   /// The type with the published number of CKA_ENCAPSULATE_TEMPLATE and CKA_DECAPSULATE_TEMPLATE in place of the
   /// number that the errata draft gives them; every other type as it is.
