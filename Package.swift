@@ -37,7 +37,8 @@ let package = Package(
 
     // The boundary.
     .target(name: "ObjectInvoke", dependencies: ["CLinux", "LinuxSystem", "Wire"]),
-    .target(name: "TokenProtocol", dependencies: ["Cryptoki", "Wire"]),
+    .target(name: "Mechanisms", dependencies: ["CryptoCore", "Cryptoki", "Wire"]),
+    .target(name: "TokenProtocol", dependencies: ["Cryptoki", "Mechanisms", "Wire"]),
 
     // The secure world.
     .target(name: "Sandbox", dependencies: ["CSeccomp", "CLinux", "LinuxSystem"]),
@@ -46,12 +47,12 @@ let package = Package(
     .target(name: "Peripherals", dependencies: ["LinuxSystem", "RestrictedMemory", "Wire"]),
     .target(
       name: "TokenService",
-      dependencies: ["Cryptoki", "Wire", "TokenProtocol", "CryptoCore", "SecureStorage"]),
+      dependencies: ["Cryptoki", "Wire", "Mechanisms", "TokenProtocol", "CryptoCore", "SecureStorage"]),
     .target(
       name: "SecureWorld",
       dependencies: [
-        "Configuration", "Cryptoki", "CryptoCore", "LinuxSystem", "ObjectInvoke", "Peripherals", "RestrictedMemory",
-        "Sandbox", "SecureStorage", "TokenProtocol", "TokenService", "Wire",
+        "Configuration", "Cryptoki", "CryptoCore", "LinuxSystem", "Mechanisms", "ObjectInvoke", "Peripherals",
+        "RestrictedMemory", "Sandbox", "SecureStorage", "TokenProtocol", "TokenService", "Wire",
       ]),
     .target(
       name: "MediaPeripherals", dependencies: ["CMedia", "LinuxSystem", "Peripherals", "Sandbox", "Wire"],
@@ -63,8 +64,8 @@ let package = Package(
     .target(
       name: "CryptokiModule",
       dependencies: [
-        "CCryptoki", "CFunctionTable", "Configuration", "Cryptoki", "CryptoCore", "LinuxSystem", "ObjectInvoke",
-        "TokenProtocol", "Wire",
+        "CCryptoki", "CFunctionTable", "Configuration", "Cryptoki", "CryptoCore", "LinuxSystem", "Mechanisms",
+        "ObjectInvoke", "TokenProtocol", "Wire",
       ]),
     .target(
       name: "StrongroomModule", dependencies: ["CryptokiModule"], exclude: ["exports.map"],
@@ -92,13 +93,16 @@ let package = Package(
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "CryptoCoreTests", dependencies: ["CryptoCore", "TestSupport"]),
     .testTarget(name: "ObjectInvokeTests", dependencies: ["ObjectInvoke", "LinuxSystem", "Wire"]),
-    .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "TokenProtocol", "Wire"]),
+    .testTarget(name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "TestSupport", "Wire"]),
+    .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "Mechanisms", "TokenProtocol", "Wire"]),
     .testTarget(name: "SecureStorageTests", dependencies: ["CryptoCore", "SecureStorage", "TestSupport"]),
     .testTarget(name: "RestrictedMemoryTests", dependencies: ["RestrictedMemory", "LinuxSystem"]),
     .testTarget(name: "PeripheralsTests", dependencies: ["Peripherals", "RestrictedMemory", "TestSupport"]),
     .testTarget(
       name: "TokenServiceTests",
-      dependencies: ["Cryptoki", "CryptoCore", "SecureStorage", "TokenProtocol", "TokenService", "TestSupport", "Wire"]),
+      dependencies: [
+        "Cryptoki", "CryptoCore", "Mechanisms", "SecureStorage", "TokenProtocol", "TokenService", "TestSupport", "Wire",
+      ]),
     .testTarget(
       name: "ModuleTests", dependencies: ["CCryptoki", "CLinux", "TestSupport"], path: "conformance/ModuleTests"),
   ],

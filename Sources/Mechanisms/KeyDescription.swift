@@ -1,0 +1,83 @@
+import Cryptoki
+import Wire
+
+/// What a key's usage attributes permit, and the other facts about it that decide whether an operation may start.
+public struct KeyUsage: OptionSet, Sendable, Hashable {
+  public let rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// CKA_ENCRYPT.
+  public static let encrypt = KeyUsage(rawValue: 1 << 0)
+  /// CKA_DECRYPT.
+  public static let decrypt = KeyUsage(rawValue: 1 << 1)
+  /// CKA_SIGN.
+  public static let sign = KeyUsage(rawValue: 1 << 2)
+  /// CKA_VERIFY.
+  public static let verify = KeyUsage(rawValue: 1 << 3)
+  /// CKA_WRAP.
+  public static let wrap = KeyUsage(rawValue: 1 << 4)
+  /// CKA_UNWRAP.
+  public static let unwrap = KeyUsage(rawValue: 1 << 5)
+  /// CKA_DERIVE.
+  public static let derive = KeyUsage(rawValue: 1 << 6)
+  /// CKA_PRIVATE.
+  public static let isPrivate = KeyUsage(rawValue: 1 << 8)
+  /// CKA_ALWAYS_AUTHENTICATE.
+  public static let alwaysAuthenticate = KeyUsage(rawValue: 1 << 9)
+  /// CKA_STRONGROOM_RESTRICTED_OUTPUT: what this key decrypts may go into restricted buffers only.
+  public static let restrictedOutput = KeyUsage(rawValue: 1 << 10)
+  /// CKA_TOKEN.
+  public static let token = KeyUsage(rawValue: 1 << 11)
+}
+
+/// The facts about a key that both worlds decide by before an operation: no secret among them.
+///
+/// The module keeps descriptions as long as the generation that the secure world publishes stands; the secure
+/// world decides again, by its own, when the operation arrives.
+public struct KeyDescription: Sendable, Equatable {
+  public var objectClass: ObjectClass
+  public var keyType: KeyType
+  public var usage: KeyUsage
+  /// Bits of the modulus or the field; bytes of a secret key.
+  public var size: UInt32
+  /// CKA_ALLOWED_MECHANISMS; empty when the key does not restrict them.
+  public var allowedMechanisms: [MechanismType]
+  /// Of a public key: modulus and public exponent (RSA), or CKA_EC_PARAMS and the point without DER wrapping. Else empty.
+  public var publicParts: [[UInt8]]
+
+  public init(
+    objectClass: ObjectClass, keyType: KeyType, usage: KeyUsage, size: UInt32, allowedMechanisms: [MechanismType] = [],
+    publicParts: [[UInt8]] = []
+  ) {
+    self.objectClass = objectClass
+    self.keyType = keyType
+    self.usage = usage
+    self.size = size
+    self.allowedMechanisms = allowedMechanisms
+    self.publicParts = publicParts
+  }
+
+  public init(from reader: inout WireReader) throws(WireError) {
+    objectClass = ObjectClass(rawValue: UInt(try reader.u32()))
+    keyType = KeyType(rawValue: UInt(try reader.u32()))
+    usage = KeyUsage(rawValue: try reader.u32())
+    size = try reader.u32()
+    allowedMechanisms = []
+    for _ in 0..<(try reader.count(ofElementsAtLeast: 4)) {
+      allowedMechanisms.append(MechanismType(rawValue: try reader.u32()))
+    }
+    publicParts = []
+    for _ in 0..<(try reader.count(ofElementsAtLeast: 4)) { publicParts.append(try reader.bytes()) }
+  }
+
+  public func write(to writer: inout WireWriter) {
+    writer.u32(UInt32(truncatingIfNeeded: objectClass.rawValue))
+    writer.u32(UInt32(truncatingIfNeeded: keyType.rawValue))
+    writer.u32(usage.rawValue)
+    writer.u32(size)
+    writer.u32(UInt32(truncatingIfNeeded: allowedMechanisms.count))
+    for mechanism in allowedMechanisms { writer.u32(mechanism.rawValue) }
+    writer.u32(UInt32(truncatingIfNeeded: publicParts.count))
+    for part in publicParts { writer.bytes(part) }
+  }
+}
