@@ -105,12 +105,12 @@ extension HashAlgorithm {
     case .sha256: .sha256HMAC
     case .sha384: .sha384HMAC
     case .sha512: .sha512HMAC
-    case .sha512_224: .sha512224HMAC
-    case .sha512_256: .sha512256HMAC
-    case .sha3_224: .sha3224HMAC
-    case .sha3_256: .sha3256HMAC
-    case .sha3_384: .sha3384HMAC
-    case .sha3_512: .sha3512HMAC
+    case .sha512_224: .sha512_224HMAC
+    case .sha512_256: .sha512_256HMAC
+    case .sha3_224: .sha3_224HMAC
+    case .sha3_256: .sha3_256HMAC
+    case .sha3_384: .sha3_384HMAC
+    case .sha3_512: .sha3_512HMAC
     }
   }
 }

@@ -130,13 +130,13 @@ public enum MechanismTable {
   private static let rsaHashes: [(MechanismType, MechanismType, HashAlgorithm)] = [
     (.sha1RSAPKCS, .sha1RSAPKCSPSS, .sha1), (.sha224RSAPKCS, .sha224RSAPKCSPSS, .sha224),
     (.sha256RSAPKCS, .sha256RSAPKCSPSS, .sha256), (.sha384RSAPKCS, .sha384RSAPKCSPSS, .sha384),
-    (.sha512RSAPKCS, .sha512RSAPKCSPSS, .sha512), (.sha3224RSAPKCS, .sha3224RSAPKCSPSS, .sha3_224),
-    (.sha3256RSAPKCS, .sha3256RSAPKCSPSS, .sha3_256), (.sha3384RSAPKCS, .sha3384RSAPKCSPSS, .sha3_384),
-    (.sha3512RSAPKCS, .sha3512RSAPKCSPSS, .sha3_512),
+    (.sha512RSAPKCS, .sha512RSAPKCSPSS, .sha512), (.sha3_224RSAPKCS, .sha3_224RSAPKCSPSS, .sha3_224),
+    (.sha3_256RSAPKCS, .sha3_256RSAPKCSPSS, .sha3_256), (.sha3_384RSAPKCS, .sha3_384RSAPKCSPSS, .sha3_384),
+    (.sha3_512RSAPKCS, .sha3_512RSAPKCSPSS, .sha3_512),
   ]
 
   /// Named curves over prime fields, by OID or name, with points in the uncompressed form.
-  private static let curveFlags: MechanismFlags = [.ecFp, .ecOID, .ecUncompress]
+  private static let curveFlags: MechanismFlags = [.ecFP, .ecOID, .ecUncompress]
 
   private static let ellipticCurve: [MechanismFacts] = [
     row(.ecKeyPairGen, .generateKeyPair(.ec), 256, 521, curveFlags.union(.generateKeyPair)),
@@ -148,11 +148,11 @@ public enum MechanismTable {
     row(.ecdsaSHA256, .ecdsa(.sha256), 256, 521, curveFlags.union([.sign, .verify])),
     row(.ecdsaSHA384, .ecdsa(.sha384), 256, 521, curveFlags.union([.sign, .verify])),
     row(.ecdsaSHA512, .ecdsa(.sha512), 256, 521, curveFlags.union([.sign, .verify])),
-    row(.ecdsaSHA3224, .ecdsa(.sha3_224), 256, 521, curveFlags.union([.sign, .verify])),
-    row(.ecdsaSHA3256, .ecdsa(.sha3_256), 256, 521, curveFlags.union([.sign, .verify])),
-    row(.ecdsaSHA3384, .ecdsa(.sha3_384), 256, 521, curveFlags.union([.sign, .verify])),
-    row(.ecdsaSHA3512, .ecdsa(.sha3_512), 256, 521, curveFlags.union([.sign, .verify])),
-    row(.edDSA, .edDSA, 255, 255, [.sign, .verify, .ecOID, .ecCurveName]),
+    row(.ecdsaSHA3_224, .ecdsa(.sha3_224), 256, 521, curveFlags.union([.sign, .verify])),
+    row(.ecdsaSHA3_256, .ecdsa(.sha3_256), 256, 521, curveFlags.union([.sign, .verify])),
+    row(.ecdsaSHA3_384, .ecdsa(.sha3_384), 256, 521, curveFlags.union([.sign, .verify])),
+    row(.ecdsaSHA3_512, .ecdsa(.sha3_512), 256, 521, curveFlags.union([.sign, .verify])),
+    row(.eddsa, .edDSA, 255, 255, [.sign, .verify, .ecOID, .ecCurveName]),
     row(.ecdh1Derive, .ecdh, 255, 521, curveFlags.union(.derive)),
     row(.ecdh1CofactorDerive, .ecdh, 255, 521, curveFlags.union(.derive)),
   ]
@@ -171,11 +171,11 @@ public enum MechanismTable {
     (.sha256, .sha256HMAC, .sha256HMACGeneral, .sha256),
     (.sha384, .sha384HMAC, .sha384HMACGeneral, .sha384),
     (.sha512, .sha512HMAC, .sha512HMACGeneral, .sha512),
-    (.sha512224, .sha512224HMAC, .sha512224HMACGeneral, .sha512_224),
-    (.sha512256, .sha512256HMAC, .sha512256HMACGeneral, .sha512_256),
-    (.sha3224, .sha3224HMAC, .sha3224HMACGeneral, .sha3_224),
-    (.sha3256, .sha3256HMAC, .sha3256HMACGeneral, .sha3_256),
-    (.sha3384, .sha3384HMAC, .sha3384HMACGeneral, .sha3_384),
-    (.sha3512, .sha3512HMAC, .sha3512HMACGeneral, .sha3_512),
+    (.sha512_224, .sha512_224HMAC, .sha512_224HMACGeneral, .sha512_224),
+    (.sha512_256, .sha512_256HMAC, .sha512_256HMACGeneral, .sha512_256),
+    (.sha3_224, .sha3_224HMAC, .sha3_224HMACGeneral, .sha3_224),
+    (.sha3_256, .sha3_256HMAC, .sha3_256HMACGeneral, .sha3_256),
+    (.sha3_384, .sha3_384HMAC, .sha3_384HMACGeneral, .sha3_384),
+    (.sha3_512, .sha3_512HMAC, .sha3_512HMACGeneral, .sha3_512),
   ]
 }
