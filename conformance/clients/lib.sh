@@ -9,6 +9,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 script=$(basename "$0" .sh)
+if [[ $script == run ]]; then script=$(basename "$(dirname "$(realpath "$0")")"); fi
 MODULE=${MODULE:-$root/.build/release/libstrongroom-pkcs11.so}
 TOKEN=conformance
 PIN=1234-user
@@ -57,7 +58,7 @@ shows() {
   local claim=$1 pattern=$2 status=0
   shift 2
   run "$@" > "$work/output" 2>&1 < /dev/null || status=$?
-  if ((status == 0)) && grep -Eq -- "$pattern" "$work/output"; then
+  if ((status == 0)) && grep -Eaq -- "$pattern" "$work/output"; then
     ok "$claim"
   else
     echo "exit status $status; expected: $pattern" >> "$work/output"
@@ -70,7 +71,7 @@ refuses() {
   local claim=$1 pattern=$2 status=0
   shift 2
   run "$@" > "$work/output" 2>&1 < /dev/null || status=$?
-  if ((status > 0 && status < 124)) && grep -Eq -- "$pattern" "$work/output"; then
+  if ((status > 0 && status < 124)) && grep -Eaq -- "$pattern" "$work/output"; then
     ok "$claim"
   else
     echo "exit status $status; expected a refusal: $pattern" >> "$work/output"
@@ -99,6 +100,9 @@ stop() {
   kill "$1" 2> /dev/null || true
   wait "$1" 2> /dev/null || true
 }
+
+# wait_for PROCESS: the status of a background process of this script.
+wait_for() { wait "$1"; }
 
 # free_port: prints a TCP port of the loopback interface that nothing listens on.
 free_port() {
