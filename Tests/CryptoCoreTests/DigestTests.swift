@@ -57,7 +57,8 @@ struct DigestTests {
     try digest.update(Array("abc".utf8))
     var short = [UInt8](repeating: 0, count: 31)
     #expect(kind { _ = try short.withUnsafeMutableBytes { try digest.finish(into: $0) } } == .bufferTooSmall)
-    #expect(kind { _ = try digest.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0)) } == .bufferTooSmall)
+    #expect(
+      kind { _ = try digest.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0)) } == .bufferTooSmall)
     #expect(try digest.finish() == sha256(Array("abc".utf8)))
   }
 

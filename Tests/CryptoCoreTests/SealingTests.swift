@@ -37,21 +37,28 @@ struct SealingTests {
     for index in [0, 20, sealed.count - 17, sealed.count - 16, sealed.count - 1] {
       var forged = sealed
       forged[index] ^= 1
-      #expect(kind { _ = try AES256GCM.open(forged, key: key, nonce: nonce, authenticating: associated) }
-        == .authenticationFailed)
+      #expect(
+        kind { _ = try AES256GCM.open(forged, key: key, nonce: nonce, authenticating: associated) }
+          == .authenticationFailed)
     }
-    #expect(kind { _ = try AES256GCM.open(sealed, key: key, nonce: nonce, authenticating: []) }
-      == .authenticationFailed)
-    #expect(kind { _ = try AES256GCM.open(Array(sealed.dropLast()), key: key, nonce: nonce, authenticating: associated) }
-      == .authenticationFailed)
-    #expect(kind { _ = try AES256GCM.open(Array(sealed.prefix(15)), key: key, nonce: nonce, authenticating: associated) }
-      == .authenticationFailed)
-    #expect(kind { _ = try AES256GCM.open(sealed, key: SecretBytes(count: 32), nonce: nonce, authenticating: associated) }
-      == .authenticationFailed)
-    #expect(kind { _ = try AES256GCM.open(sealed, key: SecretBytes(count: 16), nonce: nonce, authenticating: associated) }
-      == .invalidKey)
-    #expect(kind { _ = try AES256GCM.open(sealed, key: key, nonce: [1, 2, 3], authenticating: associated) }
-      == .invalidParameter)
+    #expect(
+      kind { _ = try AES256GCM.open(sealed, key: key, nonce: nonce, authenticating: []) }
+        == .authenticationFailed)
+    #expect(
+      kind { _ = try AES256GCM.open(Array(sealed.dropLast()), key: key, nonce: nonce, authenticating: associated) }
+        == .authenticationFailed)
+    #expect(
+      kind { _ = try AES256GCM.open(Array(sealed.prefix(15)), key: key, nonce: nonce, authenticating: associated) }
+        == .authenticationFailed)
+    #expect(
+      kind { _ = try AES256GCM.open(sealed, key: SecretBytes(count: 32), nonce: nonce, authenticating: associated) }
+        == .authenticationFailed)
+    #expect(
+      kind { _ = try AES256GCM.open(sealed, key: SecretBytes(count: 16), nonce: nonce, authenticating: associated) }
+        == .invalidKey)
+    #expect(
+      kind { _ = try AES256GCM.open(sealed, key: key, nonce: [1, 2, 3], authenticating: associated) }
+        == .invalidParameter)
   }
 
   @Test("a refused opening leaves no plaintext in the output")

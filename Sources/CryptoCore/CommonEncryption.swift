@@ -1,0 +1,106 @@
+import COpenSSL
+
+// The two key streams of Common Encryption (ISO/IEC 23001-7). Which bytes of a sample they run over (subsamples,
+// patterns, where an IV starts again) is the caller's.
+
+/// The counter stream of `cenc` and `cens`: one sample's encrypted bytes, range after range.
+///
+/// Only the low 64 bits of the 16-byte counter block count, and they wrap (section 9.3); libcrypto would carry into the
+/// high 64 bits, so the stream starts its context again there. A range that ends inside a block leaves the rest of the
+/// block's key stream to the next range. Not for two threads at once.
+public final class CommonEncryptionCounterStream {
+  private let key: AESKey
+  private let context: OpaquePointer
+  private var counterBlock: InlineArray<16, UInt8>
+  /// Bytes of key stream left before the low 64 bits wrap; nil when that is beyond any sample.
+  private var bytesBeforeWrap: Int?
+
+  /// `iv` has 16 bytes, or 8, which stand for the high half of the first counter block over a counter of 0.
+  /// Throws `.invalidParameter` for another count.
+  public init(key: AESKey, iv: UnsafeRawBufferPointer) throws(CryptoError) {
+    guard iv.count == 8 || iv.count == 16 else {
+      throw CryptoError(.invalidParameter, in: "CommonEncryptionCounterStream", reason: "IV is not 8 or 16 bytes")
+    }
+    self.key = key
+    counterBlock = InlineArray(repeating: 0)
+    for index in 0..<iv.count { counterBlock[index] = iv[index] }
+    let counter = (8..<16).reduce(UInt64(0)) { $0 << 8 | UInt64(iv.count == 16 ? iv[$1] : 0) }
+    let blocksLeft = 0 &- counter  // 0 stands for 2^64
+    bytesBeforeWrap = blocksLeft == 0 || blocksLeft > UInt64(Int.max / 16) ? nil : Int(blocksLeft) * 16
+    context = try key.takeContext(.counter)
+    try startFromCounterBlock()
+  }
+
+  deinit { key.giveBack(context, .counter) }
+
+  /// Encrypts or decrypts `input`, the sample's next encrypted bytes, into `output`, which may be the same memory.
+  /// Throws `.bufferTooSmall` when `output` is shorter.
+  public func apply(
+    _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+  ) throws(CryptoError) {
+    guard output.count >= input.count else {
+      throw CryptoError(.bufferTooSmall, in: "CommonEncryptionCounterStream.apply")
+    }
+    var done = 0
+    while done < input.count {
+      let count = min(input.count - done, bytesBeforeWrap ?? Int.max)
+      let part = UnsafeRawBufferPointer(rebasing: input[done..<done + count])
+      done += try transform(context, part, into: output.baseAddress.map { $0 + done })
+      guard let left = bytesBeforeWrap else { continue }
+      bytesBeforeWrap = left - count
+      if left == count {
+        for index in 8..<16 { counterBlock[index] = 0 }
+        bytesBeforeWrap = nil
+        try startFromCounterBlock()
+      }
+    }
+  }
+
+  private func startFromCounterBlock() throws(CryptoError) {
+    try counterBlock.span.withUnsafeBytes { (block) throws(CryptoError) in
+      try restart(context, iv: block.baseAddress)
+    }
+  }
+}
+
+/// The block stream of `cbc1` and `cbcs`: whole blocks, chained from an IV, without padding. Not for two threads at
+/// once.
+public final class CommonEncryptionBlockStream {
+  private let key: AESKey
+  private let schedule: AESKey.Schedule
+  private let context: OpaquePointer
+
+  /// Throws `.invalidParameter` unless `iv` has 16 bytes.
+  public init(
+    key: AESKey, iv: UnsafeRawBufferPointer, _ direction: CipherDirection = .decrypt
+  ) throws(CryptoError) {
+    self.key = key
+    schedule = direction == .encrypt ? .cbcEncrypt : .cbcDecrypt
+    context = try key.takeContext(schedule)
+    try chain(from: iv)
+  }
+
+  deinit { key.giveBack(context, schedule) }
+
+  /// Starts the chain again (`cbcs`: at each subsample). Throws `.invalidParameter` unless `iv` has 16 bytes.
+  public func chain(from iv: UnsafeRawBufferPointer) throws(CryptoError) {
+    guard iv.count == AESKey.blockByteCount else {
+      throw CryptoError(.invalidParameter, in: "CommonEncryptionBlockStream", reason: "IV is not 16 bytes")
+    }
+    try restart(context, iv: iv.baseAddress)
+  }
+
+  /// Runs over `input`, the chain's next whole blocks, into `output`, which may be the same memory.
+  /// Throws `.dataLength` for a part of a block, `.bufferTooSmall` when `output` is shorter; nothing was done then.
+  public func apply(
+    _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+  ) throws(CryptoError) {
+    guard input.count % AESKey.blockByteCount == 0 else {
+      throw CryptoError(.dataLength, in: "CommonEncryptionBlockStream.apply", reason: "not whole blocks")
+    }
+    guard output.count >= input.count else {
+      throw CryptoError(.bufferTooSmall, in: "CommonEncryptionBlockStream.apply")
+    }
+    _ = try transform(context, input, into: output.baseAddress)
+  }
+}
