@@ -42,7 +42,7 @@ let package = Package(
 
     // The secure world.
     .target(name: "Sandbox", dependencies: ["CSeccomp", "CLinux", "LinuxSystem"]),
-    .target(name: "SecureStorage", dependencies: ["CSQLite", "CryptoCore", "LinuxSystem"]),
+    .target(name: "SecureStorage", dependencies: ["CSQLite", "CryptoCore", "LinuxSystem", "Wire"]),
     .target(name: "RestrictedMemory", dependencies: ["LinuxSystem"]),
     .target(name: "Peripherals", dependencies: ["LinuxSystem", "RestrictedMemory", "Wire"]),
     .target(

@@ -1,0 +1,78 @@
+import CryptoCore
+
+/// A sealed record as it is stored: nonce, AES-256-GCM ciphertext, tag.
+enum Seal {
+  static let nonceByteCount = AES256GCM.nonceByteCount
+  static let overhead = AES256GCM.nonceByteCount + AES256GCM.tagByteCount
+
+  /// `plaintext` sealed under a fresh random nonce.
+  static func close(
+    _ plaintext: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8]
+  ) throws(StorageError) -> [UInt8] {
+    var sealed = [UInt8](repeating: 0, count: plaintext.count + overhead)
+    var span = sealed.mutableSpan
+    try cryptography { () throws(CryptoError) in
+      try span.withUnsafeMutableBytes { (output) throws(CryptoError) in
+        let nonce = UnsafeMutableRawBufferPointer(rebasing: output[..<nonceByteCount])
+        try randomBytes(into: nonce)
+        try associatedData.span.withUnsafeBytes { (associatedData) throws(CryptoError) in
+          _ = try AES256GCM.seal(
+            plaintext, key: key, nonce: UnsafeRawBufferPointer(nonce), authenticating: associatedData,
+            into: UnsafeMutableRawBufferPointer(rebasing: output[nonceByteCount...]))
+        }
+      }
+    }
+    return sealed
+  }
+
+  /// The plaintext's byte count of a sealed record, nil for one that is too short to be one.
+  static func plaintextByteCount(_ sealed: UnsafeRawBufferPointer) -> Int? {
+    sealed.count >= overhead ? sealed.count - overhead : nil
+  }
+
+  /// Opens `sealed` into `output` and answers the byte count; nil when it is not what was sealed.
+  static func open(
+    _ sealed: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8],
+    into output: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) -> Int? {
+    guard sealed.count >= overhead else { return nil }
+    do throws(CryptoError) {
+      return try associatedData.span.withUnsafeBytes { (associatedData) throws(CryptoError) in
+        try AES256GCM.open(
+          UnsafeRawBufferPointer(rebasing: sealed[nonceByteCount...]), key: key,
+          nonce: UnsafeRawBufferPointer(rebasing: sealed[..<nonceByteCount]), authenticating: associatedData,
+          into: output)
+      }
+    } catch {
+      if error.kind == .authenticationFailed { return nil }
+      throw StorageError(error)
+    }
+  }
+
+  /// The plaintext as plain bytes, nil when `sealed` is not what was sealed.
+  static func open(
+    _ sealed: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8]
+  ) throws(StorageError) -> [UInt8]? {
+    guard let count = plaintextByteCount(sealed) else { return nil }
+    var opened = [UInt8](repeating: 0, count: count)
+    var span = opened.mutableSpan
+    let written = try span.withUnsafeMutableBytes { (output) throws(StorageError) in
+      try open(sealed, key: key, authenticating: associatedData, into: output)
+    }
+    return written == nil ? nil : opened
+  }
+
+  /// The plaintext in secret memory, nil when `sealed` is not what was sealed.
+  static func openSecret(
+    _ sealed: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8]
+  ) throws(StorageError) -> SecretBytes? {
+    guard let count = plaintextByteCount(sealed) else { return nil }
+    var authentic = false
+    let opened = try SecretBytes(count: count) { (output) throws(StorageError) in
+      let written = try open(sealed, key: key, authenticating: associatedData, into: output)
+      authentic = written != nil
+      return written ?? 0
+    }
+    return authentic ? opened : nil
+  }
+}
