@@ -43,7 +43,7 @@ let package = Package(
     // The secure world.
     .target(name: "Sandbox", dependencies: ["CSeccomp", "CLinux", "LinuxSystem"]),
     .target(name: "SecureStorage", dependencies: ["CSQLite", "CryptoCore", "LinuxSystem", "Wire"]),
-    .target(name: "RestrictedMemory", dependencies: ["LinuxSystem"]),
+    .target(name: "RestrictedMemory", dependencies: ["CLinux", "LinuxSystem"]),
     .target(name: "Peripherals", dependencies: ["LinuxSystem", "RestrictedMemory", "Wire"]),
     .target(
       name: "TokenService",

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -169,6 +170,22 @@ ssize_t clinux_receive(
 }
 
 // MARK: Starting a program
+
+int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+int clinux_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+int clinux_epoll_wait(int epoll, uint64_t *data, int maximum, int milliseconds) {
+  struct epoll_event events[64];
+  int count = epoll_wait(epoll, events, maximum < 64 ? maximum : 64, milliseconds);
+  for (int i = 0; i < count; i++) data[i] = events[i].data.u64;
+  return count;
+}
+
+pid_t clinux_fork(void) { return fork(); }
 
 // Both children share the caller's memory, as posix_spawn's does, and the caller's thread waits until they have
 // executed the program or left, so that a host of any size starts a program without copying its page tables.

@@ -104,7 +104,18 @@ ssize_t clinux_receive(
     int socket, void *_Nonnull buffer, size_t capacity, int *_Nullable descriptors, size_t maximum,
     size_t *_Nonnull count, int *_Nonnull truncated, int flags);
 
+// MARK: Watching many descriptors.
+
+int clinux_epoll_create(void);
+/// Watches `descriptor`; a hang-up or an error is always reported, whatever `events` (EPOLLIN, ...) are.
+int clinux_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t data);
+/// Writes the data of up to `maximum` descriptors that have something to report; answers how many.
+int clinux_epoll_wait(int epoll, uint64_t *_Nonnull data, int maximum, int milliseconds);
+
 // MARK: Processes, processors, environment.
+
+/// fork(2), which Swift's import hides: for a process without threads only.
+pid_t clinux_fork(void);
 
 /// Starts a program: own session, `/` as working directory, every signal at its default, none blocked, standard streams
 /// on the null device, `descriptors[i]` as 3 + i and nothing else open.
