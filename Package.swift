@@ -44,7 +44,7 @@ let package = Package(
     .target(name: "Sandbox", dependencies: ["CSeccomp", "CLinux", "LinuxSystem"]),
     .target(name: "SecureStorage", dependencies: ["CSQLite", "CryptoCore", "LinuxSystem", "Wire"]),
     .target(name: "RestrictedMemory", dependencies: ["CLinux", "LinuxSystem"]),
-    .target(name: "Peripherals", dependencies: ["LinuxSystem", "RestrictedMemory", "Wire"]),
+    .target(name: "Peripherals", dependencies: ["CLinux", "LinuxSystem", "RestrictedMemory", "Wire"]),
     .target(
       name: "TokenService",
       dependencies: ["Cryptoki", "Wire", "Mechanisms", "TokenProtocol", "CryptoCore", "SecureStorage"]),
@@ -56,6 +56,9 @@ let package = Package(
       ]),
     .target(
       name: "MediaPeripherals", dependencies: ["CMedia", "LinuxSystem", "Peripherals", "Sandbox", "Wire"],
+      linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),
+    .target(
+      name: "MediaContainer", dependencies: ["CMedia"],
       linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),
     .executableTarget(name: "strongroom-tee", dependencies: ["SecureWorld", "Configuration"]),
     .executableTarget(name: "strongroom-peripheral", dependencies: ["MediaPeripherals"]),
@@ -80,7 +83,7 @@ let package = Package(
     .executableTarget(
       name: "strongroom",
       dependencies: [
-        "CCryptoki", "CMedia", "CP11Kit", "Configuration",
+        "CCryptoki", "CP11Kit", "Configuration", "MediaContainer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),
@@ -97,7 +100,12 @@ let package = Package(
     .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "Mechanisms", "TokenProtocol", "Wire"]),
     .testTarget(name: "SecureStorageTests", dependencies: ["CryptoCore", "SecureStorage", "TestSupport"]),
     .testTarget(name: "RestrictedMemoryTests", dependencies: ["RestrictedMemory", "LinuxSystem"]),
-    .testTarget(name: "PeripheralsTests", dependencies: ["Peripherals", "RestrictedMemory", "TestSupport"]),
+    .testTarget(
+      name: "PeripheralsTests",
+      dependencies: [
+        "CMedia", "LinuxSystem", "MediaContainer", "MediaPeripherals", "Peripherals", "RestrictedMemory", "Wire",
+        "strongroom-peripheral",
+      ]),
     .testTarget(
       name: "TokenServiceTests",
       dependencies: [

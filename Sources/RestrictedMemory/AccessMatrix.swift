@@ -10,7 +10,10 @@ public enum Agent: UInt32, Sendable, CaseIterable {
   case input = 5
 }
 
-public enum Access: UInt32, Sendable { case read = 1, write = 2 }
+public enum Access: UInt32, Sendable {
+  case read = 1
+  case write = 2
+}
 
 /// Which agent may read or write the content of which use-case's buffers: what a memory firewall enforces on
 /// hardware. What is not admitted is denied.

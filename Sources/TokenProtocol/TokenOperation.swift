@@ -41,14 +41,10 @@ public enum TokenOperation: UInt32, Sendable, CaseIterable {
   case random = 40
   /// Input: bytes that are mixed into the generator.
   case seedRandom = 41
-  /// Decrypts the input into a restricted buffer: `DecryptInto`.
+  /// Opens the token for restricted output: decrypts the input into a restricted buffer.
   case decryptInto = 50
-  /// The same in parts: `DecryptInto`, then `ContinueInto`.
-  case beginInto = 51
-  case updateInto = 52
-  case finishInto = 53
-  /// Decrypts a batch of Common Encryption samples into restricted buffers. `DecryptSamples`.
-  case decryptSamples = 54
+  /// Decrypts a batch of Common Encryption samples into restricted buffers. Input: the samples, one after the other.
+  case decryptSamples = 51
 }
 
 /// The operations of a client's root object and of the services that it opens.

@@ -142,9 +142,11 @@ struct CapabilityTests {
     #expect(throws: RestrictedMemoryError.foreignDescriptor) { try table.buffer(of: elsewhere) }
   }
 
-  @Test("a descriptor that a holder shut down is revoked for all holders of it, and for no other export", arguments: [
-    Int32(SHUT_RD), Int32(SHUT_RDWR),
-  ])
+  @Test(
+    "a descriptor that a holder shut down is revoked for all holders of it, and for no other export",
+    arguments: [
+      Int32(SHUT_RD), Int32(SHUT_RDWR),
+    ])
   func revoked(_ how: Int32) throws {
     let buffer = try allocate()
     let descriptor = try table.export(buffer)

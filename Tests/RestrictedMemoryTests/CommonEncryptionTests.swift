@@ -5,7 +5,10 @@ import Testing
 private struct RecordingCipher: SampleCipher {
   struct Refusal: Error {}
   typealias Failure = Refusal
-  enum Event: Equatable { case restart(SampleIV), update(Int) }
+  enum Event: Equatable {
+    case restart(SampleIV)
+    case update(Int)
+  }
   var events: [Event] = []
   var failsAfter = Int.max
 
@@ -80,9 +83,11 @@ struct SampleMapTests {
         ])
   }
 
-  @Test("without a pattern cens, cbc1 and cbcs leave a trailing partial block clear", arguments: [
-    ProtectionScheme.cens, .cbc1, .cbcs,
-  ])
+  @Test(
+    "without a pattern cens, cbc1 and cbcs leave a trailing partial block clear",
+    arguments: [
+      ProtectionScheme.cens, .cbc1, .cbcs,
+    ])
   func wholeSample(_ scheme: ProtectionScheme) throws {
     #expect(try segments(scheme, .none, [], size: 45) == [encrypted(0, 32, vector), clear(32, 13)])
     #expect(try segments(scheme, .none, [], size: 15) == [clear(0, 15)])
@@ -162,10 +167,12 @@ struct SampleMapTests {
     }
   }
 
-  @Test("patterns that mean nothing are refused", arguments: [
-    (ProtectionScheme.cbcs, UInt8(0), UInt8(9)), (.cens, 0, 1), (.cbcs, 16, 0), (.cbcs, 1, 16), (.cens, 255, 255),
-    (.cenc, 1, 9), (.cbc1, 1, 0),
-  ])
+  @Test(
+    "patterns that mean nothing are refused",
+    arguments: [
+      (ProtectionScheme.cbcs, UInt8(0), UInt8(9)), (.cens, 0, 1), (.cbcs, 16, 0), (.cbcs, 1, 16), (.cens, 255, 255),
+      (.cenc, 1, 9), (.cbc1, 1, 0),
+    ])
   func patterns(_ scheme: ProtectionScheme, _ crypt: UInt8, _ skip: UInt8) {
     #expect(throws: SampleMapError.pattern(crypt: crypt, skip: skip)) {
       try SampleMap(
@@ -210,10 +217,12 @@ struct SampleCipherTests {
     return output
   }
 
-  @Test("exactly the encrypted segments pass through the cipher", arguments: [
-    EncryptionPattern.none, EncryptionPattern(crypt: 1, skip: 9), EncryptionPattern(crypt: 15, skip: 1),
-    EncryptionPattern(crypt: 2, skip: 0),
-  ])
+  @Test(
+    "exactly the encrypted segments pass through the cipher",
+    arguments: [
+      EncryptionPattern.none, EncryptionPattern(crypt: 1, skip: 9), EncryptionPattern(crypt: 15, skip: 1),
+      EncryptionPattern(crypt: 2, skip: 0),
+    ])
   func treatment(_ pattern: EncryptionPattern) throws {
     let sample = (0..<70_003).map { UInt8(truncatingIfNeeded: $0 &* 31) }
     let map = try SampleMap(

@@ -23,9 +23,11 @@ struct PoolTests {
     withExtendedLifetime((first, second)) {}
   }
 
-  @Test("sizes that no pool has are refused without arithmetic going wrong", arguments: [
-    UInt64.max, UInt64.max - 1, UInt64(Int.max), UInt64(Int.max) + 1, UInt64(1) << 62, UInt64(Int.max) - 4095,
-  ])
+  @Test(
+    "sizes that no pool has are refused without arithmetic going wrong",
+    arguments: [
+      UInt64.max, UInt64.max - 1, UInt64(Int.max), UInt64(Int.max) + 1, UInt64(1) << 62, UInt64(Int.max) - 4095,
+    ])
   func hugeSizes(_ size: UInt64) throws {
     let pool = try PoolSet().pool(for: .secureVideoPlayback)
     let error = #expect(throws: RestrictedMemoryError.self) { try pool.allocate(byteCount: size) }
@@ -97,11 +99,13 @@ struct PoolTests {
 
 @Suite("Restricted buffers")
 struct RestrictedBufferTests {
-  @Test("ranges that reach outside are refused", arguments: [
-    (UInt64(4999), UInt64(2), RestrictedMemoryError.tooSmall), (4999, 5000, .tooSmall), (5000, 1, .offsetPastEnd),
-    (5000, 4096, .offsetPastEnd), (2, .max, .tooSmall), (.max, 2, .offsetPastEnd), (.max, 0, .offsetPastEnd),
-    (5001, 0, .offsetPastEnd), (0, 5001, .tooSmall), (.max - 1, .max, .offsetPastEnd),
-  ])
+  @Test(
+    "ranges that reach outside are refused",
+    arguments: [
+      (UInt64(4999), UInt64(2), RestrictedMemoryError.tooSmall), (4999, 5000, .tooSmall), (5000, 1, .offsetPastEnd),
+      (5000, 4096, .offsetPastEnd), (2, .max, .tooSmall), (.max, 2, .offsetPastEnd), (.max, 0, .offsetPastEnd),
+      (5001, 0, .offsetPastEnd), (0, 5001, .tooSmall), (.max - 1, .max, .offsetPastEnd),
+    ])
   func outOfBounds(_ offset: UInt64, _ count: UInt64, _ error: RestrictedMemoryError) throws {
     let buffer = try PoolSet().pool(for: .secureVideoPlayback).allocate(byteCount: 5000)
     #expect(throws: error) { try buffer.writable(offset: offset, count: count, by: .cryptoEngine) }
