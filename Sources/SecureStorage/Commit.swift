@@ -76,7 +76,8 @@ extension SecureStore {
     let before = working
     do throws(StorageError) {
       try statements.savepoint.run()
-      let value = try body(Transaction(self))
+      let transaction = Transaction(self)
+      let value = try body(transaction)
       try statements.release.run()
       return .success(value)
     } catch {

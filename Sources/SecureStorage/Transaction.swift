@@ -9,6 +9,8 @@ public struct Transaction: ~Copyable {
   private var keys: StoreKeys { store.keys }
   private var statements: Statements { store.statements }
 
+  // Not inlined: specialising `commit` with this in it crashes the optimiser of Swift 6.3.1.
+  @inline(never)
   init(_ store: SecureStore) { self.store = store }
 
   // MARK: Tokens
