@@ -101,6 +101,13 @@ public struct DescriptorList: ~Copyable, Sendable {
     numbers.isEmpty ? nil : Descriptor(adopting: numbers.removeFirst())
   }
 
+  /// Takes all of the remaining descriptors.
+  public mutating func takeAll() -> DescriptorList {
+    let taken = DescriptorList(adopting: numbers)
+    numbers = []
+    return taken
+  }
+
   /// Adds a descriptor at the end.
   public mutating func append(_ descriptor: consuming Descriptor) {
     numbers.append(descriptor.relinquish())

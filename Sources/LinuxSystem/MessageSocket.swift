@@ -16,9 +16,7 @@ public struct ReceivedMessage: ~Copyable {
 
   /// Takes the descriptors; what was not taken is closed with the message.
   public mutating func takeDescriptors() -> DescriptorList {
-    var taken = DescriptorList()
-    swap(&taken, &descriptors)
-    return taken
+    descriptors.takeAll()
   }
 }
 

@@ -1,0 +1,309 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Synchronization
+import Wire
+
+/// The client's end of one channel: carries the invocations of one thread at a time.
+final class ClientChannel: @unchecked Sendable {
+  // Sendable: what changes belongs to the thread that has acquired the channel.
+
+  let state: ClientState
+  private let memory: ChannelMemory
+  private let inUse = Atomic<Bool>(false)
+  /// Whether the channel stays with a thread, and is not given back to the free ones after each use.
+  var belongsToThread = false
+  /// Written by the thread that has acquired the channel alone.
+  private let invocations = Atomic<UInt64>(0)
+  private var sequence: UInt32 = 0
+  private var inputPut: UInt64 = 0
+  private var outputTaken: UInt64 = 0
+  private let waiting: ClientWaiting
+
+  init(memory: ChannelMemory, state: ClientState) {
+    self.memory = memory
+    self.state = state
+    waiting = ClientWaiting(memory: memory, state: state)
+  }
+
+  deinit {
+    if state.isAbandoned { memory.region.abandon() }
+    state.retire(self)
+  }
+
+  var invocationCount: UInt64 { invocations.load(ordering: .relaxed) }
+
+  /// Takes the channel for one invocation; false when one is in progress (the caller is inside of it, or another thread).
+  @inline(__always)
+  func acquire() -> Bool {
+    inUse.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+  }
+
+  /// Ends the use that `acquire` began.
+  func release() {
+    inUse.store(false, ordering: .releasing)
+    if !belongsToThread { state.giveBack(self) }
+  }
+
+  /// Where the request message is written.
+  @inline(__always)
+  var requestArea: UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: memory.inlineRequest, count: ChannelLayout.inlineByteCount)
+  }
+
+  /// What the server answered; `message` lies in the channel or in `ownedMessage`.
+  struct Answer: ~Copyable {
+    var errno: Int32
+    var result: UInt32 = 0
+    var outputByteCount = 0
+    var message = UnsafeRawBufferPointer(start: nil, count: 0)
+    var ownedMessage: PrivateBytes?
+  }
+
+  /// Carries out one invocation whose message `writer` holds.
+  func perform(
+    _ object: UInt64, _ operation: UInt32, _ options: InvokeOptions, _ writer: borrowing WireWriter,
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer
+  ) throws(InvokeError) -> Answer {
+    let messageByteCount = writer.count
+    let inputByteCount = input.byteCount
+    var flags: RequestFlags = options.contains(.long) ? .long : []
+    let inputStart = alignedToWord(messageByteCount)
+    var inRing = 0
+    if !writer.isInLentMemory {
+      flags.insert(.messageInRing)
+      inRing = messageByteCount + inputByteCount
+    } else if inputByteCount <= ChannelLayout.inlineByteCount - min(inputStart, ChannelLayout.inlineByteCount) {
+      if inputByteCount > 0 {
+        flags.insert(.inputInline)
+        var cursor = InputCursor(message: UnsafeRawBufferPointer(start: nil, count: 0), input)
+        cursor.copy(inputByteCount, to: memory.inlineRequest + inputStart)
+      }
+    } else {
+      inRing = inputByteCount
+    }
+    if waiting.missedLast { flags.insert(.spinMissed) }
+
+    let next = sequence &+ 1
+    let processor = Processor.current
+    typealias Field = ChannelLayout.RequestField
+    let line = memory.requestLine
+    let word =
+      UInt64(operation) | UInt64(flags.rawValue) << 32 | UInt64(UInt16(truncatingIfNeeded: processor)) << 48
+    clinux_store64_relaxed(line + Field.object, object.littleEndian)
+    clinux_store64_relaxed(line + Field.operationAndFlags, word.littleEndian)
+    clinux_store64_relaxed(line + Field.messageByteCount, UInt64(UInt32(truncatingIfNeeded: messageByteCount)).littleEndian)
+    clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount).littleEndian)
+    clinux_store64_relaxed(line + Field.outputCapacity, UInt64(output.count).littleEndian)
+    sequence = next
+    invocations.store(invocations.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    memory.requestSequence.store(next)
+
+    var drained = 0
+    if inRing == 0 && output.count <= ChannelLayout.inlineByteCount / 2 {
+      waiting.ring()
+      try waiting.waitForReply(next, processor: processor, isLong: flags.contains(.long))
+    } else {
+      drained = try exchange(next, processor, flags, writer, input, output)
+    }
+    if options.contains(.secret) {
+      explicit_bzero(memory.inlineRequest, min(inputStart + inputByteCount, ChannelLayout.inlineByteCount))
+      if flags.contains(.messageInRing) { explicit_bzero(memory.inputRing, ChannelLayout.ringByteCount) }
+    }
+    return try readReply(output, drained)
+  }
+
+  // MARK: Streaming
+
+  /// Copies input in and output out until the answer is there; answers how many bytes of output were copied.
+  private func exchange(
+    _ expected: UInt32, _ processor: Int, _ flags: RequestFlags, _ writer: borrowing WireWriter,
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer
+  ) throws(InvokeError) -> Int {
+    if flags.contains(.inputInline) {
+      return try exchange(expected, processor, flags, nothing, InputSegments(), output)
+    }
+    // Output must not overwrite input that has not been sent. Ciphers produce no more than they have consumed, so output
+    // that begins at the start of the whole input, or before it, cannot; any other overlap is taken out of the way.
+    let messageByteCount = flags.contains(.messageInRing) ? writer.count : 0
+    var copied: PrivateBytes?
+    var input = input
+    if overtakes(input, output) {
+      guard let copy = PrivateBytes(count: input.byteCount) else {
+        // The server waits for input that will not come.
+        state.markDead()
+        throw .resources(ENOMEM)
+      }
+      var cursor = InputCursor(message: nothing, input)
+      if copy.count > 0 { cursor.copy(copy.count, to: copy.bytes.baseAddress!) }
+      input = InputSegments(UnsafeRawBufferPointer(copy.bytes))
+      copied = consume copy
+    }
+    defer { _ = copied?.count }
+    if messageByteCount == 0 { return try exchange(expected, processor, flags, nothing, input, output) }
+    return try writer.withMessage { (message) throws(InvokeError) in
+      try exchange(expected, processor, flags, message, input, output)
+    }
+  }
+
+  private var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+
+  private func overtakes(_ input: InputSegments, _ output: UnsafeMutableRawBufferPointer) -> Bool {
+    guard let base = output.baseAddress, output.count > 0 else { return false }
+    let start = UInt(bitPattern: base)
+    var before: UInt = 0
+    for piece in [input.first, input.second, input.third] where !piece.isEmpty {
+      let pieceStart = UInt(bitPattern: piece.baseAddress!)
+      let overlaps = start < pieceStart &+ UInt(piece.count) && pieceStart < start &+ UInt(output.count)
+      if overlaps, start &+ before > pieceStart { return true }
+      before &+= UInt(piece.count)
+    }
+    return false
+  }
+
+  private func exchange(
+    _ expected: UInt32, _ processor: Int, _ flags: RequestFlags, _ message: UnsafeRawBufferPointer,
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer
+  ) throws(InvokeError) -> Int {
+    let ring = UInt64(ChannelLayout.ringByteCount)
+    let mask = ChannelLayout.ringByteCount - 1
+    let isNear = Int(memory.serverProcessor.load()) == processor && memory.serverAsleep.load() != 0
+    var cursor = InputCursor(message: message, input)
+    var drained = 0
+    // On another processor the server starts at once; on ours it would take the processor from the copying.
+    if !isNear || cursor.remaining == 0 { waiting.ring() }
+    while true {
+      var progressed = false
+      if cursor.remaining > 0 {
+        let used = inputPut &- memory.inputTaken.load()
+        guard used <= ring else { throw broken() }
+        if used < ring {
+          let count = min(Int(ring - used), ChannelLayout.chunkByteCount, cursor.remaining)
+          cursor.copy(count, to: memory.inputRing + (Int(truncatingIfNeeded: inputPut) & mask))
+          inputPut &+= UInt64(count)
+          memory.inputPut.store(inputPut)
+          if !isNear { waiting.ring() }
+          progressed = true
+        }
+      }
+      let available = memory.outputPut.load() &- outputTaken
+      guard available <= ring else { throw broken() }
+      // Looked at after the counter: what the counter shows was put before the answer, so it is output and not the reply message.
+      if memory.replySequence.load() == expected { break }
+      let count = min(Int(available), ChannelLayout.chunkByteCount, output.count - drained)
+      if count > 0 {
+        let offset = Int(truncatingIfNeeded: outputTaken) & mask
+        (output.baseAddress! + drained).copyMemory(from: memory.outputRing + offset, byteCount: count)
+        drained += count
+        outputTaken &+= UInt64(count)
+        memory.outputTaken.store(outputTaken)
+        waiting.ring(onlyIf: available >= ring / 2)
+        progressed = true
+      }
+      if !progressed {
+        let put = inputPut
+        let taken = outputTaken
+        let wantsRoom = cursor.remaining > 0
+        let wantsOutput = drained < output.count
+        try waiting.wait(processor: processor, isLong: flags.contains(.long)) {
+          memory.replySequence.load() == expected
+            || (wantsRoom && put &- memory.inputTaken.load() < ring)
+            || (wantsOutput && memory.outputPut.load() != taken)
+        }
+      }
+    }
+    // The server reads no more input: what it left is taken back.
+    inputPut = memory.inputTaken.load()
+    memory.inputPut.store(inputPut)
+    return drained
+  }
+
+  // MARK: The answer
+
+  private func readReply(
+    _ output: UnsafeMutableRawBufferPointer, _ alreadyDrained: Int
+  ) throws(InvokeError) -> Answer {
+    typealias Field = ChannelLayout.ReplyField
+    let line = memory.replyLine
+    let errno = Int32(bitPattern: UInt32(littleEndian: clinux_load32_relaxed(line + Field.errno)))
+    let result = UInt32(littleEndian: clinux_load32_relaxed(line + Field.result))
+    let flags = ReplyFlags(rawValue: UInt32(littleEndian: clinux_load32_relaxed(line + Field.flags)))
+    let messageByteCount = Int(UInt32(littleEndian: clinux_load32_relaxed(line + Field.messageByteCount)))
+    let announced = UInt64(littleEndian: clinux_load64_relaxed(line + Field.outputByteCount))
+    guard announced <= UInt64(output.count), messageByteCount <= ChannelLayout.messageByteLimit else { throw broken() }
+    let outputByteCount = Int(announced)
+    var drained = alreadyDrained
+
+    var messageStart = 0
+    if flags.contains(.outputInline) {
+      guard outputByteCount <= ChannelLayout.inlineByteCount else { throw broken() }
+      if outputByteCount > 0 {
+        output.baseAddress!.copyMemory(from: memory.inlineReply, byteCount: outputByteCount)
+      }
+      messageStart = alignedToWord(outputByteCount)
+    } else {
+      if drained < outputByteCount {
+        let rest = outputByteCount - drained
+        guard rest <= ChannelLayout.ringByteCount,
+          memory.outputPut.load() &- outputTaken <= UInt64(ChannelLayout.ringByteCount)
+        else { throw broken() }
+        let offset = Int(truncatingIfNeeded: outputTaken) & (ChannelLayout.ringByteCount - 1)
+        (output.baseAddress! + drained).copyMemory(from: memory.outputRing + offset, byteCount: rest)
+        outputTaken &+= UInt64(rest)
+        memory.outputTaken.store(outputTaken)
+        drained = outputByteCount
+      }
+    }
+    // What had come before the operation failed is none of the caller's business.
+    let kept = flags.contains(.outputInline) ? outputByteCount : min(drained, outputByteCount)
+    if alreadyDrained > kept {
+      explicit_bzero(output.baseAddress! + kept, alreadyDrained - kept)
+    }
+
+    var answer = Answer(errno: errno, result: result, outputByteCount: outputByteCount, ownedMessage: nil)
+    if flags.contains(.messageInRing) {
+      guard let message = PrivateBytes(count: messageByteCount) else {
+        state.markDead()
+        throw .resources(ENOMEM)
+      }
+      guard alreadyDrained <= outputByteCount else { throw broken() }
+      try drain(into: message.bytes)
+      answer.message = UnsafeRawBufferPointer(message.bytes)
+      answer.ownedMessage = consume message
+    } else {
+      guard messageStart + messageByteCount <= ChannelLayout.inlineByteCount else { throw broken() }
+      answer.message = UnsafeRawBufferPointer(start: memory.inlineReply + messageStart, count: messageByteCount)
+    }
+    if output.count > 0 || flags.contains(.messageInRing) {
+      outputTaken = memory.outputPut.load()
+      memory.outputTaken.store(outputTaken)
+    }
+    return answer
+  }
+
+  private func drain(into target: UnsafeMutableRawBufferPointer) throws(InvokeError) {
+    var position = 0
+    while position < target.count {
+      let taken = outputTaken
+      let available = memory.outputPut.load() &- taken
+      guard available <= UInt64(ChannelLayout.ringByteCount) else { throw broken() }
+      if available == 0 {
+        try waiting.wait(processor: Processor.current, isLong: false) { memory.outputPut.load() != taken }
+        continue
+      }
+      let count = min(Int(available), target.count - position)
+      let offset = Int(truncatingIfNeeded: taken) & (ChannelLayout.ringByteCount - 1)
+      (target.baseAddress! + position).copyMemory(from: memory.outputRing + offset, byteCount: count)
+      position += count
+      outputTaken &+= UInt64(count)
+      memory.outputTaken.store(outputTaken)
+      waiting.ring()
+    }
+  }
+
+  /// The server's words contradict each other: nothing it says can be used any more.
+  private func broken() -> InvokeError {
+    state.markDead()
+    return .malformedReply
+  }
+}

@@ -1,0 +1,224 @@
+import Glibc
+import LinuxSystem
+import Synchronization
+
+/// A client's connection: the control socket and the channels. Channels hold it, so that it lives as long as one of
+/// them is in use.
+final class ClientState: Sendable {
+  private let socket: MessageSocket
+  private let control = Mutex<UInt32>(0)
+
+  private enum Status {
+    static let open: UInt32 = 0
+    static let dead: UInt32 = 1
+    static let abandoned: UInt32 = 2
+  }
+  private let status = Atomic<UInt32>(Status.open)
+  /// When the server last refused a channel, and nobody asked again since; 0 = never.
+  private let refusedAt = Atomic<UInt64>(0)
+  private let controlInvocations = Atomic<UInt64>(0)
+
+  private struct Channels {
+    var free: [ClientChannel] = []
+    var counted: [Unmanaged<ClientChannel>] = []
+    var retired: UInt64 = 0
+  }
+  private let channels = Mutex(Channels())
+
+  init(_ socket: consuming MessageSocket) {
+    self.socket = socket
+  }
+
+  // MARK: Life
+
+  @inline(__always)
+  var isOpen: Bool { status.load(ordering: .acquiring) == Status.open }
+  var isAbandoned: Bool { status.load(ordering: .acquiring) == Status.abandoned }
+
+  /// Ends the connection: every invocation in progress fails with `.peerGone` within a slice of its waiting.
+  func markDead() {
+    let (exchanged, _) = status.compareExchange(
+      expected: Status.open, desired: Status.dead, ordering: .acquiringAndReleasing)
+    if exchanged {
+      socket.shutDown()
+      let free = channels.withLock { channels in
+        let free = channels.free
+        channels.free = []
+        return free
+      }
+      _ = consume free
+    }
+  }
+
+  func hasServerGone() -> Bool {
+    if !isOpen { return true }
+    guard socket.hasHungUp() else { return false }
+    markDead()
+    return true
+  }
+
+  /// In a forked child: closes the child's copy of the socket's descriptor and forgets everything else. Takes no lock, since another thread
+  /// of the parent may have held it at the moment of the fork.
+  func abandonAfterFork() {
+    if status.exchange(Status.abandoned, ordering: .acquiringAndReleasing) != Status.abandoned {
+      // This object is kept for good, so that its owner's deinit does not close whatever has the number by then.
+      _ = Unmanaged.passRetained(self)
+      Glibc.close(socket.descriptor.number)
+    }
+  }
+
+  // MARK: Counting
+
+  func countControlInvocation() {
+    controlInvocations.wrappingAdd(1, ordering: .relaxed)
+  }
+
+  var invocationCount: UInt64 {
+    let ofChannels = channels.withLock { channels in
+      channels.counted.reduce(channels.retired) { $0 &+ $1.takeUnretainedValue().invocationCount }
+    }
+    return ofChannels &+ controlInvocations.load(ordering: .relaxed)
+  }
+
+  // MARK: Channels
+
+  func giveBack(_ channel: ClientChannel) {
+    guard isOpen else { return }
+    channels.withLock { $0.free.append(channel) }
+  }
+
+  /// A free channel that is acquired, or a new one; nil when the server grants no more.
+  func takeChannel() throws(InvokeError) -> ClientChannel? {
+    let free = channels.withLock { channels -> ClientChannel? in
+      while let channel = channels.free.popLast() {
+        if channel.acquire() { return channel }
+      }
+      return nil
+    }
+    if let free { return free }
+    let refused = refusedAt.load(ordering: .relaxed)
+    if refused != 0, MonotonicClock.now() &- refused < 100_000_000 { return nil }
+    let ask = ControlMessage(.openChannel, number: 0)
+    var answer = try exchange(ask)
+    guard answer.head.errno == 0, let descriptor = answer.descriptors.takeFirst(),
+      let memory = try? ChannelMemory.map(descriptor)
+    else {
+      refusedAt.store(MonotonicClock.now(), ordering: .relaxed)
+      return nil
+    }
+    let channel = ClientChannel(memory: memory, state: self)
+    _ = channel.acquire()
+    // The list does not own: channels that threads hold go with their threads.
+    channels.withLock { $0.counted.append(Unmanaged.passUnretained(channel)) }
+    return channel
+  }
+
+  /// Called by a channel that goes.
+  func retire(_ channel: ClientChannel) {
+    if isAbandoned { return }
+    let address = Unmanaged.passUnretained(channel).toOpaque()
+    channels.withLock { channels in
+      channels.counted.removeAll { $0.toOpaque() == address }
+      channels.retired &+= channel.invocationCount
+    }
+  }
+
+  // MARK: Control socket
+
+  struct ControlAnswer: ~Copyable {
+    let head: ControlMessage
+    var payload: PrivateBytes?
+    var descriptors: DescriptorList
+  }
+
+  /// Sends one message with what belongs to it and receives its answer. One at a time.
+  func exchange(
+    _ message: ControlMessage, body: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    descriptors: [Int32] = [], timeout: UInt64? = nil
+  ) throws(InvokeError) -> ControlAnswer {
+    guard isOpen else { throw .peerGone }
+    var answer: ControlAnswer?
+    var failure: InvokeError?
+    control.withLock { number in
+      number &+= 1
+      var message = message
+      message.number = number
+      do throws(InvokeError) {
+        answer = try exchangeLocked(message, body, descriptors, timeout)
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    guard let answered = answer.take() else { throw .peerGone }
+    return answered
+  }
+
+  private func exchangeLocked(
+    _ message: ControlMessage, _ body: UnsafeRawBufferPointer, _ descriptors: [Int32], _ timeout: UInt64?
+  ) throws(InvokeError) -> ControlAnswer {
+    do throws(SystemError) {
+      try message.withBytes { (head) throws(SystemError) in try socket.send(head, body, descriptors: descriptors) }
+    } catch {
+      switch error.code {
+      case EPIPE, ECONNRESET, ENOTCONN:
+        markDead()
+        throw .peerGone
+      default: throw .resources(error.code)
+      }
+    }
+    if let timeout {
+      let events = try? waitForEvents(socket.descriptor.number, .readable, timeout: timeout)
+      guard let events, !events.isEmpty else {
+        markDead()
+        throw .notListening(ETIMEDOUT)
+      }
+    }
+    let capacity = ControlMessage.byteCount + ControlMessage.inlinePayloadLimit
+    guard let buffer = PrivateBytes(count: capacity) else {
+      markDead()
+      throw .resources(ENOMEM)
+    }
+    let received: ReceivedMessage?
+    do throws(SystemError) {
+      received = try socket.receive(into: buffer.bytes, maximumDescriptors: ControlMessage.descriptorLimit + 1)
+    } catch {
+      markDead()
+      if error.code == EMSGSIZE { throw .malformedReply }
+      throw .peerGone
+    }
+    guard var received else {
+      markDead()
+      throw .peerGone
+    }
+    guard let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<received.byteCount])),
+      head.kind == message.kind, head.number == message.number
+    else {
+      markDead()
+      throw .malformedReply
+    }
+    var arrived = received.takeDescriptors()
+    let payload: PrivateBytes
+    if head.flags & ControlMessage.payloadInMemoryFile != 0 {
+      guard let content = readFile(arrived.takeFirst(), head) else { throw .resources(ENOMEM) }
+      payload = content
+    } else {
+      let count = received.byteCount - ControlMessage.byteCount
+      guard let content = PrivateBytes(count: count) else { throw .resources(ENOMEM) }
+      if count > 0 {
+        content.bytes.copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: buffer.bytes[ControlMessage.byteCount..<received.byteCount]))
+      }
+      payload = content
+    }
+    return ControlAnswer(head: head, payload: payload, descriptors: arrived)
+  }
+
+  private func readFile(_ file: consuming Descriptor?, _ head: ControlMessage) -> PrivateBytes? {
+    let (total, overflow) = head.bulkByteCount.addingReportingOverflow(UInt64(head.messageByteCount))
+    guard !overflow, let count = Int(exactly: total), count <= 1 << 31, let file,
+      let bytes = PrivateBytes(count: count), (try? file.read(into: bytes.bytes, at: 0)) == count
+    else { return nil }
+    return bytes
+  }
+}

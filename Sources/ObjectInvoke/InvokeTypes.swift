@@ -1,0 +1,92 @@
+import LinuxSystem
+import Wire
+
+/// What the caller knows about an invocation.
+public struct InvokeOptions: OptionSet, Sendable {
+  public let rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+  /// The operation takes longer than waking a thread (above about 15 microseconds): nobody spins for its answer.
+  public static let long = InvokeOptions(rawValue: 1)
+  /// The request holds a secret (a PIN, a key to be imported): it is wiped from the shared memory after the answer.
+  public static let secret = InvokeOptions(rawValue: 2)
+}
+
+/// Up to three pieces of memory that are sent behind one another as the input of an invocation. The memory is lent.
+public struct InputSegments {
+  public var first: UnsafeRawBufferPointer
+  public var second: UnsafeRawBufferPointer
+  public var third: UnsafeRawBufferPointer
+
+  @inlinable
+  public init(
+    _ first: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    _ second: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    _ third: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+  ) {
+    self.first = first
+    self.second = second
+    self.third = third
+  }
+
+  /// The length of all pieces in bytes.
+  public var byteCount: Int { first.count &+ second.count &+ third.count }
+}
+
+/// The answer of an object. It holds the channel until it goes: read it and let it go before the next invocation.
+public struct InvokeAnswer: ~Copyable {
+  /// The service's result code, 0 = OK.
+  public let result: UInt32
+  /// How many bytes were written to the output.
+  public let outputByteCount: Int
+  /// The reply message, lent: valid as long as the answer.
+  public let message: WireReader
+  /// The descriptors that came with the answer, to be taken; only after `invokeWithDescriptors` can there be any.
+  public var descriptors: DescriptorList
+  private let channel: ClientChannel?
+  private let ownedMessage: PrivateBytes?
+
+  init(
+    result: UInt32, outputByteCount: Int, message: UnsafeRawBufferPointer, channel: ClientChannel?,
+    ownedMessage: consuming PrivateBytes?, descriptors: consuming DescriptorList
+  ) {
+    self.result = result
+    self.outputByteCount = outputByteCount
+    self.message = WireReader(message)
+    self.channel = channel
+    self.ownedMessage = ownedMessage
+    self.descriptors = descriptors
+  }
+
+  deinit {
+    channel?.release()
+  }
+}
+
+/// Reads the input's pieces one after the other.
+struct InputCursor {
+  private var pieces: (UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer)
+  private(set) var remaining: Int
+
+  init(message: UnsafeRawBufferPointer, _ input: InputSegments) {
+    pieces = (message, input.first, input.second, input.third)
+    remaining = message.count + input.byteCount
+  }
+
+  /// Copies the next `count` bytes, which must remain.
+  mutating func copy(_ count: Int, to target: UnsafeMutableRawPointer) {
+    var target = target
+    var wanted = count
+    remaining -= count
+    while wanted > 0 {
+      if pieces.0.isEmpty {
+        pieces = (pieces.1, pieces.2, pieces.3, UnsafeRawBufferPointer(start: nil, count: 0))
+        continue
+      }
+      let part = min(wanted, pieces.0.count)
+      target.copyMemory(from: pieces.0.baseAddress!, byteCount: part)
+      pieces.0 = UnsafeRawBufferPointer(rebasing: pieces.0[part...])
+      target += part
+      wanted -= part
+    }
+  }
+}

@@ -1,0 +1,332 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Wire
+
+/// The server's end of one channel, and the thread that serves it.
+///
+/// The client can write anything anywhere into the memory at any time. So every field is loaded once into a local of
+/// this process, checked there, and never looked at again; nothing that is read decides over an address or a length before it is checked.
+final class ServerChannel: BulkPath, @unchecked Sendable {
+  // Sendable: all that changes belongs to the channel's own thread; `wake` touches the shared memory's words alone.
+
+  private let memory: ChannelMemory
+  private let client: ServerClient
+  private let requestBuffer: UnsafeMutableRawPointer
+  private let replyBuffer: UnsafeMutableRawPointer
+  private var waiting: ServerWaiting
+
+  private var lastSequence: UInt32 = 0
+  private var inputTaken: UInt64 = 0
+  private var lentByteCount = 0
+  private var inlineInput: UnsafeRawPointer?
+  private var outputPut: UInt64 = 0
+  private var outputPlace = OutputPlace.undecided
+  private var inlineOutputCount = 0
+
+  private enum OutputPlace { case undecided, inline, ring }
+
+  // The object invoked last: a client mostly goes on with the same one.
+  private var knownID: UInt64 = 0
+  private var knownObject: (any InvocableObject)?
+  private var knownRemovals: UInt64 = .max
+
+  init?(memory: ChannelMemory, client: ServerClient) {
+    guard let request = malloc(ChannelLayout.inlineByteCount) else { return nil }
+    guard let reply = malloc(ChannelLayout.inlineByteCount) else {
+      free(request)
+      return nil
+    }
+    self.memory = memory
+    self.client = client
+    requestBuffer = request
+    replyBuffer = reply
+    waiting = ServerWaiting(memory: memory, spinners: client.server.spinners)
+  }
+
+  deinit {
+    explicit_bzero(requestBuffer, ChannelLayout.inlineByteCount)
+    explicit_bzero(replyBuffer, ChannelLayout.inlineByteCount)
+    free(requestBuffer)
+    free(replyBuffer)
+  }
+
+  /// Serves until the client has gone.
+  func run() {
+    while !client.environment.hasGone {
+      let last = lastSequence
+      let sequence = memory.requestSequence.load()
+      if sequence == last {
+        waiting.waitForRequest(after: last, unless: client.environment)
+      } else if sequence == last &+ 1 {
+        lastSequence = sequence
+        serve()
+      } else {
+        client.drop()
+      }
+    }
+    waiting.leave()
+    knownObject = nil
+  }
+
+  /// Makes the thread look around, wherever it sleeps. Called by others.
+  func wake() {
+    memory.requestEvents.add(1)
+    memory.requestEvents.wake()
+  }
+
+  // MARK: One invocation
+
+  private struct Header {
+    let object: UInt64
+    let operation: UInt32
+    let flags: RequestFlags
+    let processor: UInt16
+    let messageByteCount: Int
+    let inputByteCount: UInt64
+    let outputCapacity: UInt64
+    let isAcceptable: Bool
+
+    /// Loads every field once.
+    init(_ line: UnsafeMutableRawPointer) {
+      typealias Field = ChannelLayout.RequestField
+      object = UInt64(littleEndian: clinux_load64_relaxed(line + Field.object))
+      let word = UInt64(littleEndian: clinux_load64_relaxed(line + Field.operationAndFlags))
+      operation = UInt32(truncatingIfNeeded: word)
+      flags = RequestFlags(rawValue: UInt16(truncatingIfNeeded: word >> 32))
+      processor = UInt16(truncatingIfNeeded: word >> 48)
+      let count = UInt64(littleEndian: clinux_load64_relaxed(line + Field.messageByteCount))
+      messageByteCount = Int(UInt32(truncatingIfNeeded: count))
+      inputByteCount = UInt64(littleEndian: clinux_load64_relaxed(line + Field.inputByteCount))
+      outputCapacity = UInt64(littleEndian: clinux_load64_relaxed(line + Field.outputCapacity))
+
+      var acceptable = flags.isSubset(of: .known) && count >> 32 == 0
+      if flags.contains(.messageInRing) {
+        acceptable = acceptable && messageByteCount <= ChannelLayout.messageByteLimit && !flags.contains(.inputInline)
+      } else {
+        acceptable = acceptable && messageByteCount <= ChannelLayout.inlineByteCount
+        if acceptable, flags.contains(.inputInline) {
+          let room = ChannelLayout.inlineByteCount - min(alignedToWord(messageByteCount), ChannelLayout.inlineByteCount)
+          acceptable = inputByteCount <= UInt64(room)
+        }
+      }
+      isAcceptable = acceptable
+    }
+  }
+
+  private func serve() {
+    let header = Header(memory.requestLine)
+    waiting.begin(clientProcessor: header.processor, flags: header.flags)
+    inputRemaining = 0
+    inlineInput = nil
+    lentByteCount = 0
+    outputByteCount = 0
+    reservedByteCount = 0
+    outputPlace = .undecided
+    guard header.isAcceptable else { return reply(errno: EINVAL) }
+
+    if header.flags.contains(.messageInRing) {
+      guard header.messageByteCount <= client.environment.limits.privateByteCount,
+        let message = PrivateBytes(count: header.messageByteCount)
+      else { return reply(errno: ENOMEM) }
+      inputRemaining = UInt64(header.messageByteCount)
+      var position = 0
+      while position < header.messageByteCount {
+        guard let piece = try? nextInput(atMost: header.messageByteCount - position) else { return }
+        UnsafeMutableRawBufferPointer(rebasing: message.bytes[position...]).copyMemory(from: piece)
+        position += piece.count
+      }
+      inputRemaining = header.inputByteCount
+      invoke(header, UnsafeRawBufferPointer(message.bytes))
+    } else {
+      requestBuffer.copyMemory(from: memory.inlineRequest, byteCount: header.messageByteCount)
+      inputRemaining = header.inputByteCount
+      if header.flags.contains(.inputInline) {
+        inlineInput = UnsafeRawPointer(memory.inlineRequest + alignedToWord(header.messageByteCount))
+      }
+      invoke(header, UnsafeRawBufferPointer(start: requestBuffer, count: header.messageByteCount))
+      explicit_bzero(requestBuffer, header.messageByteCount)
+    }
+  }
+
+  @inline(__always)
+  private func object(_ id: UInt64) -> (any InvocableObject)? {
+    let removals = client.environment.removalCount
+    if id == knownID, removals == knownRemovals, let known = knownObject { return known }
+    knownObject = client.environment.object(id)
+    knownID = id
+    knownRemovals = removals
+    return knownObject
+  }
+
+  private func invoke(_ header: Header, _ message: UnsafeRawBufferPointer) {
+    if header.operation == ObjectReference.release {
+      knownObject = nil
+      client.environment.release(header.object)
+      return reply(errno: 0)
+    }
+    guard header.operation != ObjectReference.retain, let object = object(header.object) else {
+      return reply(errno: EINVAL)
+    }
+    var call = Invocation(
+      request: WireReader(message),
+      reply: WireWriter(
+        into: UnsafeMutableRawBufferPointer(start: replyBuffer, count: ChannelLayout.inlineByteCount),
+        limit: ChannelLayout.messageByteLimit),
+      client: client.environment, inputByteCount: header.inputByteCount, outputCapacity: header.outputCapacity,
+      path: self)
+    do {
+      let result = try object.invoke(header.operation, &call)
+      if call.reply.overflowed { return reply(errno: EMSGSIZE) }
+      if !call.replyDescriptors.isEmpty { return reply(errno: EINVAL) }
+      call.reply.withMessage { reply(errno: 0, result: result, message: $0) }
+    } catch {
+      reply(errno: InvocationError.code(of: error))
+    }
+  }
+
+  private func reply(
+    errno: Int32, result: UInt32 = 0,
+    message: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+  ) {
+    giveBackInput()
+    var flags: ReplyFlags = []
+    if errno != 0 {
+      outputByteCount = 0
+      outputPlace = .undecided
+    }
+    if outputPlace != .ring { flags.insert(.outputInline) }
+    let start = outputPlace == .ring ? 0 : alignedToWord(Int(truncatingIfNeeded: outputByteCount))
+    if message.count <= ChannelLayout.inlineByteCount - min(start, ChannelLayout.inlineByteCount) {
+      if let base = message.baseAddress, message.count > 0 {
+        (memory.inlineReply + start).copyMemory(from: base, byteCount: message.count)
+      }
+    } else {
+      flags.insert(.messageInRing)
+    }
+    typealias Field = ChannelLayout.ReplyField
+    let line = memory.replyLine
+    clinux_store32_relaxed(line + Field.errno, UInt32(bitPattern: errno).littleEndian)
+    clinux_store32_relaxed(line + Field.result, result.littleEndian)
+    clinux_store32_relaxed(line + Field.flags, flags.rawValue.littleEndian)
+    clinux_store32_relaxed(line + Field.messageByteCount, UInt32(truncatingIfNeeded: message.count).littleEndian)
+    clinux_store64_relaxed(line + Field.outputByteCount, outputByteCount.littleEndian)
+    memory.replySequence.store(lastSequence)
+    waiting.ring(.always)
+    if flags.contains(.messageInRing) { stream(message) }
+  }
+
+  /// Sends a long reply message behind the answer.
+  private func stream(_ message: UnsafeRawBufferPointer) {
+    var position = 0
+    while position < message.count {
+      let count = min(message.count - position, ChannelLayout.chunkByteCount)
+      guard let room = try? roomInRing(count) else { return }
+      room.copyMemory(from: UnsafeRawBufferPointer(rebasing: message[position..<position + count]))
+      put(count)
+      position += count
+    }
+  }
+
+  // MARK: Input
+
+  override func nextInput(atMost: Int) throws(InvocationError) -> UnsafeRawBufferPointer {
+    giveBackInput()
+    let wanted = Int(truncatingIfNeeded: min(inputRemaining, UInt64(atMost)))
+    if let base = inlineInput {
+      inlineInput = base + wanted
+      inputRemaining -= UInt64(wanted)
+      return UnsafeRawBufferPointer(start: base, count: wanted)
+    }
+    var available = try inputAvailable()
+    while available == 0 {
+      let taken = inputTaken
+      let put = memory.inputPut
+      try waiting.waitInOperation(client) { put.load() != taken }
+      available = try inputAvailable()
+    }
+    let count = min(available, wanted)
+    lentByteCount = count
+    inputRemaining -= UInt64(count)
+    let offset = Int(truncatingIfNeeded: inputTaken) & (ChannelLayout.ringByteCount - 1)
+    return UnsafeRawBufferPointer(start: memory.inputRing + offset, count: count)
+  }
+
+  /// How many bytes the input ring holds, by a counter that was loaded once and checked.
+  private func inputAvailable() throws(InvocationError) -> Int {
+    let available = memory.inputPut.load() &- inputTaken
+    guard available <= UInt64(ChannelLayout.ringByteCount) else {
+      client.drop()
+      throw .peerGone
+    }
+    return Int(available)
+  }
+
+  /// Tells the client that what was lent last may be overwritten.
+  private func giveBackInput() {
+    guard lentByteCount > 0 else { return }
+    inputTaken &+= UInt64(lentByteCount)
+    lentByteCount = 0
+    memory.inputTaken.store(inputTaken)
+    let waitsForRoom = memory.inputPut.loadRelaxed() &- inputTaken <= UInt64(ChannelLayout.ringByteCount / 2)
+    waiting.ring(waitsForRoom ? .always : .ifAwake)
+  }
+
+  // MARK: Output
+
+  override func reserveOutput(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
+    reservedByteCount = count
+    if outputPlace == .undecided {
+      // Short output goes with the answer. What is still to come of the input tells how long it may get.
+      let expected = UInt64(count).addingReportingOverflow(inputRemaining)
+      outputPlace =
+        !expected.overflow && expected.partialValue <= UInt64(ChannelLayout.inlineByteCount / 2) ? .inline : .ring
+      inlineOutputCount = 0
+    }
+    if outputPlace == .inline {
+      if count <= ChannelLayout.inlineByteCount - inlineOutputCount {
+        return UnsafeMutableRawBufferPointer(start: memory.inlineReply + inlineOutputCount, count: count)
+      }
+      // It became longer than it looked: what there is moves to the ring.
+      outputPlace = .ring
+      let moved = inlineOutputCount
+      let room = try roomInRing(moved)
+      room.copyMemory(from: UnsafeRawBufferPointer(start: memory.inlineReply, count: moved))
+      put(moved)
+    }
+    return try roomInRing(count)
+  }
+
+  override func commitOutput(_ count: Int) {
+    if outputPlace == .inline {
+      inlineOutputCount += count
+    } else if count > 0 {
+      put(count)
+    }
+  }
+
+  private func roomInRing(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
+    let limit = UInt64(ChannelLayout.ringByteCount)
+    let allowed = limit - UInt64(count)
+    let put = outputPut
+    let taken = memory.outputTaken
+    while true {
+      let used = put &- taken.load()
+      guard used <= limit else {
+        client.drop()
+        throw .peerGone
+      }
+      if used <= allowed { break }
+      try waiting.waitInOperation(client) { put &- taken.load() <= allowed }
+    }
+    let offset = Int(truncatingIfNeeded: put) & (ChannelLayout.ringByteCount - 1)
+    return UnsafeMutableRawBufferPointer(start: memory.outputRing + offset, count: count)
+  }
+
+  private func put(_ count: Int) {
+    outputPut &+= UInt64(count)
+    memory.outputPut.store(outputPut)
+    let isHalfFull = outputPut &- memory.outputTaken.loadRelaxed() >= UInt64(ChannelLayout.ringByteCount / 2)
+    waiting.ring(isHalfFull ? .always : .ifAwake)
+  }
+}
