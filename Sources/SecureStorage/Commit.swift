@@ -8,6 +8,8 @@ final class Batch {
   var syncsAnchor = false
   /// Nil while the transaction is open.
   var outcome: Result<Void, StorageError>?
+  /// Whether a writer of it waits for more writers, and will commit when they do not come.
+  var isGathering = false
 }
 
 /// How durable the anchor's counter is when a commit returns.
@@ -42,10 +44,7 @@ extension SecureStore {
         batch.writerCount += 1
         if durability == .againstPowerLoss { batch.syncsAnchor = true }
       }
-      // A writer that is arriving commits for those before it.
-      if arriving.load(ordering: .sequentiallyConsistent) == 0 || batch.writerCount >= Self.largestBatch {
-        finish(batch)
-      }
+      closeOrLeave(batch)
     }
     let value = try result.get()
     while true {
@@ -54,6 +53,22 @@ extension SecureStore {
         return value
       }
       monitor.wait()
+    }
+  }
+
+  /// Commits the batch unless another writer will.
+  private func closeOrLeave(_ batch: Batch) {
+    if batch.writerCount >= Self.largestBatch { return finish(batch) }
+    // A writer that is arriving decides after its own turn.
+    if arriving.load(ordering: .sequentiallyConsistent) > 0 { return }
+    if batch.writerCount >= expectedWriters { return finish(batch) }
+    if batch.isGathering { return }
+    // As many as shared the last commit were let go a moment ago and may be on their way back: wait for them, but no
+    // longer than half of what going without them costs.
+    batch.isGathering = true
+    let deadline = monotonicNanoseconds() + lastCommitNanoseconds / 2
+    while batch.outcome == nil {
+      if !monitor.wait(until: deadline), batch.outcome == nil { return finish(batch) }
     }
   }
 
@@ -103,6 +118,7 @@ extension SecureStore {
       try? statements.rollback.run()
       return end(batch, .success(()))
     }
+    let start = monotonicNanoseconds()
     do throws(StorageError) {
       working.counter = durable.counter + 1
       try statements.putState.bind(1, try working.sealed(keys))
@@ -122,6 +138,8 @@ extension SecureStore {
       // This commit is durable and reported so; without its anchor there must not be another.
       failure = .failed("the anchor cannot be written: \(error)")
     }
+    lastCommitNanoseconds = monotonicNanoseconds() - start
+    expectedWriters = batch.writerCount + max(arriving.load(ordering: .sequentiallyConsistent), 0)
     end(batch, .success(()))
     if database.logFrameCount >= Self.checkpointFrameCount { database.checkpoint() }
   }
@@ -139,4 +157,10 @@ extension SecureStore {
     working = state
     working.nextObjectID = next
   }
+}
+
+private func monotonicNanoseconds() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

@@ -7,7 +7,11 @@ final class Monitor {
 
   init() {
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(condition, &attributes)
+    pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -23,6 +27,12 @@ final class Monitor {
 
   /// Gives the lock up until somebody calls `wakeAll`; may also return for no reason.
   func wait() { pthread_cond_wait(condition, mutex) }
+
+  /// The same, until `deadline` at the latest (nanoseconds of the monotonic clock); false when that has passed.
+  func wait(until deadline: UInt64) -> Bool {
+    var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+    return pthread_cond_timedwait(condition, mutex, &time) != ETIMEDOUT
+  }
 
   func wakeAll() { pthread_cond_broadcast(condition) }
 }

@@ -23,6 +23,9 @@ public final class SecureStore: @unchecked Sendable {
   var failure: StorageError?
   /// Writers that have asked for the lock and not yet got it.
   let arriving = Atomic<Int>(0)
+  /// How many writers the last commit had or made wait, and how long it took: what the next one may wait for.
+  var expectedWriters = 1
+  var lastCommitNanoseconds: UInt64 = 0
   /// Readers that wait for the open transaction to end.
   var waitingReaders = 0
   /// How many synced transactions were made since opening.
