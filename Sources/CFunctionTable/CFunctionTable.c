@@ -288,16 +288,13 @@ static const CK_FUNCTION_LIST_3_2 functions_3_2 = {
   .C_UnwrapKeyAuthenticated = C_UnwrapKeyAuthenticated,
 };
 
-/*
- * The specification fixes the name. The fields of CK_INTERFACE and of C_GetInterface are not const; a client that writes
- * through them faults.
- */
+/* The name that the specification fixes. CK_INTERFACE lacks the const, but a client that writes to it faults. */
 #define INTERFACE_NAME ((CK_UTF8CHAR_PTR) "PKCS 11")
 
 /*
  * The first entry is the default of C_GetInterface. CKF_INTERFACE_FORK_SAFE stays unset: it promises that after fork()
- * each process goes on with its own copy of the sessions, logins and operations. That is not promised here: a child never
- * shares its parent's channel to the secure world, and has to call C_Initialize itself.
+ * each process goes on with its own copy of the sessions, logins and operations. That is not promised here: a child
+ * never shares its parent's channel to the secure world, and has to call C_Initialize itself.
  */
 static const CK_INTERFACE interfaces[] = {
   {INTERFACE_NAME, (CK_VOID_PTR)&functions_3_2, 0},

@@ -13,6 +13,6 @@ extension InterfaceFlags {
 
 extension InterfaceFlags {
   public static let namedValues: [(value: Self, name: String)] = [
-    (.interfaceForkSafe, "CKF_INTERFACE_FORK_SAFE"),
+    (.interfaceForkSafe, "CKF_INTERFACE_FORK_SAFE")
   ]
 }

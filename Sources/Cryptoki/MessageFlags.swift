@@ -13,6 +13,6 @@ extension MessageFlags {
 
 extension MessageFlags {
   public static let namedValues: [(value: Self, name: String)] = [
-    (.endOfMessage, "CKF_END_OF_MESSAGE"),
+    (.endOfMessage, "CKF_END_OF_MESSAGE")
   ]
 }

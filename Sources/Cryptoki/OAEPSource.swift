@@ -13,6 +13,6 @@ extension OAEPSource {
 
 extension OAEPSource {
   public static let namedValues: [(value: Self, name: String)] = [
-    (.dataSpecified, "CKZ_DATA_SPECIFIED"),
+    (.dataSpecified, "CKZ_DATA_SPECIFIED")
   ]
 }

@@ -28,6 +28,6 @@ extension PRFDataType {
   ]
 
   public static let olderNames: [(value: Self, name: String)] = [
-    (.counter, "CK_SP800_108_COUNTER"),
+    (.counter, "CK_SP800_108_COUNTER")
   ]
 }

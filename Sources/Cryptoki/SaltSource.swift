@@ -13,6 +13,6 @@ extension SaltSource {
 
 extension SaltSource {
   public static let namedValues: [(value: Self, name: String)] = [
-    (.saltSpecified, "CKZ_SALT_SPECIFIED"),
+    (.saltSpecified, "CKZ_SALT_SPECIFIED")
   ]
 }

@@ -13,6 +13,6 @@ extension SessionValidationFlags {
 
 extension SessionValidationFlags {
   public static let namedValues: [(value: Self, name: String)] = [
-    (.lastValidationOK, "CKS_LAST_VALIDATION_OK"),
+    (.lastValidationOK, "CKS_LAST_VALIDATION_OK")
   ]
 }

@@ -13,6 +13,6 @@ extension SlotEventFlags {
 
 extension SlotEventFlags {
   public static let namedValues: [(value: Self, name: String)] = [
-    (.dontBlock, "CKF_DONT_BLOCK"),
+    (.dontBlock, "CKF_DONT_BLOCK")
   ]
 }

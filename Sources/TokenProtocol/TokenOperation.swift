@@ -41,10 +41,14 @@ public enum TokenOperation: UInt32, Sendable, CaseIterable {
   case random = 40
   /// Input: bytes that are mixed into the generator.
   case seedRandom = 41
-  /// Opens the token for restricted output: decrypts the input into a restricted buffer.
+  /// Decrypts the input into a restricted buffer: `DecryptInto`.
   case decryptInto = 50
-  /// Decrypts a batch of Common Encryption samples into restricted buffers. Input: the samples, one after the other.
-  case decryptSamples = 51
+  /// The same in parts: `DecryptInto`, then `ContinueInto`.
+  case beginInto = 51
+  case updateInto = 52
+  case finishInto = 53
+  /// Decrypts a batch of Common Encryption samples into restricted buffers. `DecryptSamples`.
+  case decryptSamples = 54
 }
 
 /// The operations of a client's root object and of the services that it opens.
