@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -297,6 +298,8 @@ int clinux_wait(pid_t pid, int *status, int withoutWaiting) {
   } while (answer < 0 && errno == EINTR);
   return (int)answer;
 }
+
+int clinux_is_privileged(void) { return getauxval(AT_SECURE) != 0; }
 
 const char *clinux_environment_entry(long index) {
   if (environ == NULL) return NULL;

@@ -129,6 +129,8 @@ pid_t clinux_spawn(
 /// waitpid that also sees children without an exit signal; EINTR is retried.
 int clinux_wait(pid_t pid, int *_Nullable status, int withoutWaiting);
 
+/// 1 in a program with raised privileges (set-user-ID and the like), whose environment is not to be trusted.
+int clinux_is_privileged(void);
 /// The environment's entry of that index, NULL past the last.
 const char *_Nullable clinux_environment_entry(long index);
 const char *_Nullable clinux_secure_getenv(const char *_Nonnull name);
