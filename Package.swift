@@ -94,7 +94,7 @@ let package = Package(
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
-    .testTarget(name: "CryptoCoreTests", dependencies: ["CryptoCore", "TestSupport"]),
+    .testTarget(name: "CryptoCoreTests", dependencies: ["COpenSSL", "CryptoCore", "TestSupport"]),
     .testTarget(name: "ObjectInvokeTests", dependencies: ["ObjectInvoke", "LinuxSystem", "Wire"]),
     .testTarget(name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "TestSupport", "Wire"]),
     .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "Mechanisms", "TokenProtocol", "Wire"]),

@@ -2,6 +2,8 @@ import COpenSSL
 
 /// The hash functions of this core (FIPS 180-4, FIPS 202).
 public enum HashAlgorithm: UInt8, CaseIterable, Sendable {
+  // The standards' own names; without the underscore two of them would read as other numbers.
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   case sha1, sha224, sha256, sha384, sha512, sha512_224, sha512_256, sha3_224, sha3_256, sha3_384, sha3_512
 
   /// The number of bytes of a digest.

@@ -2,6 +2,7 @@ import COpenSSL
 
 private let hkdf = FetchedAlgorithm.derivation("HKDF")
 private let scryptDerivation = FetchedAlgorithm.derivation("SCRYPT")
+private let x963 = FetchedAlgorithm.derivation("X963KDF")
 
 /// HKDF with SHA-256, extract and expand (RFC 5869).
 ///
@@ -49,6 +50,33 @@ public func scrypt(
       parameters.number("maxmem_bytes", blocks + 4096)
       return try derive(scryptDerivation, parameters, count: count)
     }
+  }
+}
+
+/// The ANSI X9.63 key derivation (SEC 1, section 3.6.1) of `count` bytes from a shared secret and what both sides know.
+///
+/// Throws `.invalidParameter` for an empty secret or a `count` that is not 1 to 2^24.
+public func x963KeyDerivation(
+  _ hash: HashAlgorithm, sharedSecret: SecretBytes, sharedInfo: UnsafeRawBufferPointer, count: Int
+) throws(CryptoError) -> SecretBytes {
+  guard sharedSecret.count > 0, (1...1 << 24).contains(count) else {
+    throw CryptoError(.invalidParameter, in: "x963KeyDerivation")
+  }
+  return try sharedSecret.withBytes { (sharedSecret) throws(CryptoError) in
+    var parameters = ParameterList()
+    parameters.text("digest", hash.name)
+    parameters.octets("key", sharedSecret)
+    if sharedInfo.count > 0 { parameters.octets("info", sharedInfo) }
+    return try derive(x963, parameters, count: count)
+  }
+}
+
+/// The ANSI X9.63 key derivation (SEC 1, section 3.6.1).
+public func x963KeyDerivation(
+  _ hash: HashAlgorithm, sharedSecret: SecretBytes, sharedInfo: [UInt8], count: Int
+) throws(CryptoError) -> SecretBytes {
+  try sharedInfo.withRawBytes { (info) throws(CryptoError) in
+    try x963KeyDerivation(hash, sharedSecret: sharedSecret, sharedInfo: info, count: count)
   }
 }
 

@@ -3,9 +3,13 @@ import Synchronization
 
 /// The one libcrypto context of this process that is ours.
 ///
-/// It has its own providers and random generators and reads no configuration file: libcrypto loads a configuration only
-/// into the default context, which nothing here touches. (OPENSSL_INIT_NO_LOAD_CONFIG is not used: it would keep a
-/// host application from ever loading its own.) The context lives as long as the process.
+/// It has its own providers and random generators and takes nothing from a configuration file. It lives as long as the
+/// process.
+///
+/// libcrypto 3.0 looks for an ENGINE whenever a digest, cipher or random generator starts, in whatever context, and
+/// before the first look loads the configuration file, into the default context only. A process of ours forbids that
+/// with `refuseConfigurationFile`. In a host application it would keep the host from its own configuration, so there
+/// `loadHostConfiguration` brings it forward to a moment when being called again by what it loads does no harm.
 public final class LibraryContext: Sendable {
   public static let shared = LibraryContext()
 
@@ -22,6 +26,22 @@ public final class LibraryContext: Sendable {
       }
       return context
     }
+  }
+
+  /// Keeps this process from ever reading a libcrypto configuration file. For processes of our own, at their start.
+  public static func refuseConfigurationFile() {
+    OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_LOAD_CONFIG), nil)
+  }
+
+  /// Has libcrypto load the host's configuration into the host's context, as the host's own first use would have, if
+  /// that has not happened.
+  ///
+  /// The configuration may load a PKCS #11 engine or provider that calls into us again on this thread: call it before
+  /// anything else here, and with no lock held.
+  public static func loadHostConfiguration() {
+    ERR_set_mark()
+    OPENSSL_init_crypto(UInt64(OPENSSL_INIT_LOAD_CONFIG), nil)
+    ERR_pop_to_mark()
   }
 
   /// The context; NULL would mean the host's default context, so its absence is an error.

@@ -9,6 +9,8 @@ struct ParameterList: ~Copyable {
   private let entries = UnsafeMutablePointer<OSSL_PARAM>.allocate(capacity: capacity + 1)
   private let numbers = UnsafeMutablePointer<UInt64>.allocate(capacity: capacity)
   private var count = 0
+  /// Whole numbers of any size, in the byte order that libcrypto reads.
+  private var integers: [SecretBytes] = []
 
   init() { entries[0] = OSSL_PARAM_construct_end() }
 
@@ -33,6 +35,26 @@ struct ParameterList: ~Copyable {
   mutating func number(_ key: StaticString, _ value: UInt64) {
     numbers[count] = value
     append(OSSL_PARAM_construct_uint64(name(key), numbers + count))
+  }
+
+  /// A number for a parameter that libcrypto wants signed.
+  mutating func signedNumber(_ key: StaticString, _ value: Int32) {
+    let number = UnsafeMutableRawPointer(numbers + count).bindMemory(to: Int32.self, capacity: 1)
+    number.pointee = value
+    append(OSSL_PARAM_construct_int32(name(key), number))
+  }
+
+  /// A natural number given big-endian, as keys have them. The list keeps its own copy and wipes it.
+  mutating func integer(_ key: StaticString, _ bigEndian: UnsafeRawBufferPointer) {
+    let native = SecretBytes(count: max(bigEndian.count, 1)) { bytes in
+      for (index, byte) in bigEndian.reversed().enumerated() { bytes[index] = byte }
+      return bytes.count
+    }
+    integers.append(native)
+    native.withBytes { bytes in
+      let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: UInt8.self)
+      append(OSSL_PARAM_construct_BN(name(key), start, bytes.count))
+    }
   }
 
   private mutating func append(_ parameter: OSSL_PARAM) {
