@@ -93,6 +93,7 @@ let package = Package(
     .testTarget(name: "CryptokiTests", dependencies: ["CCryptoki", "Cryptoki", "TestSupport"]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+    .testTarget(name: "SandboxTests", dependencies: ["CLinux", "LinuxSystem", "Sandbox"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "CryptoCoreTests", dependencies: ["COpenSSL", "CryptoCore", "TestSupport"]),
     .testTarget(name: "ObjectInvokeTests", dependencies: ["ObjectInvoke", "LinuxSystem", "Wire"]),
