@@ -15,7 +15,6 @@ final class Database {
     var handle: OpaquePointer?
     let flags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
-      | SQLITE_OPEN_NOFOLLOW
     let status = sqlite3_open_v2(path, &handle, flags, nil)
     guard status == SQLITE_OK, let handle else {
       let code = handle.map { sqlite3_system_errno($0) } ?? ENOMEM

@@ -126,6 +126,7 @@ public final class SecureStore: @unchecked Sendable {
   public func tokens() throws(StorageError) -> [StoredToken] {
     try reading { () throws(StorageError) in
       var tokens: [StoredToken] = []
+      defer { statements.tokens.reset() }
       while try statements.tokens.step() {
         guard let token = statements.tokens.uint32(0) else { continue }
         let record = RecordIdentity(.token, token: token, id: 0, version: statements.tokens.uint64(1))

@@ -115,6 +115,7 @@ public struct Transaction: ~Copyable {
   /// Removes all objects of a token.
   public func deleteAll(of token: UInt32) throws(StorageError) {
     statements.objectNames.bind(1, token)
+    defer { statements.objectNames.reset() }
     while try statements.objectNames.step() {
       let id = statements.objectNames.uint64(0)
       let version = statements.objectNames.uint64(1)

@@ -33,6 +33,26 @@ struct RecordTests {
     #expect(store.damaged.isEmpty)
   }
 
+  @Test("a store is reached through symbolic links above it, but its files are never links")
+  func symbolicLinks() throws {
+    do { try workshop.open().insert("one") }
+    let link = workshop.root + "/link"
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: workshop.root)
+    do { #expect(try openCheaply(link + "/store").texts() == ["one"]) }
+    try FileManager.default.moveItem(atPath: workshop.store + "/strongroom.db", toPath: workshop.root + "/moved.db")
+    try FileManager.default.createSymbolicLink(
+      atPath: workshop.store + "/strongroom.db", withDestinationPath: workshop.root + "/moved.db")
+    let refusal = #expect(throws: StorageError.self) { try workshop.open() }
+    #expect(refusal?.isNotAStore == true)
+  }
+
+  @Test("the log is reused and does not grow with the number of commits")
+  func logSize() throws {
+    let store = try workshop.open()
+    for number in 0..<1500 { try store.insert("\(number)") }
+    #expect(try workshop.read("strongroom.db-wal").count == 4 << 20)
+  }
+
   @Test("opening hands over every object once")
   func visitor() throws {
     do {
