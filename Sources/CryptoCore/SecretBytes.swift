@@ -98,7 +98,7 @@ public func wipe(_ bytes: UnsafeMutableRawBufferPointer) {
 extension [UInt8] {
   /// `withUnsafeBytes` that keeps the type of what `body` throws.
   @inline(__always)
-  func withRawBytes<Result: ~Copyable, E: Error>(
+  package func withRawBytes<Result: ~Copyable, E: Error>(
     _ body: (UnsafeRawBufferPointer) throws(E) -> Result
   ) throws(E) -> Result {
     try span.withUnsafeBytes(body)

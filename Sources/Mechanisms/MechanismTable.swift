@@ -105,15 +105,15 @@ public enum MechanismTable {
     row(.aesCMACGeneral, .aesCMAC(general: true), 16, 32, [.sign, .verify]),
   ]
 
-  /// The sizes of RSA keys that are used; generation begins at 2048 (see `smallestGeneratedModulus`).
+  /// The sizes of RSA keys in bits. What is generated has 2048 or more; smaller keys are taken in, for old signatures.
   private static let rsaSizes: (UInt32, UInt32) = (1024, 8192)
 
-  /// Bits of the smallest RSA modulus that the token generates. Smaller keys can be imported, for old signatures.
-  public static let smallestGeneratedModulus: UInt32 = 1024
+  /// Bits of the smallest RSA modulus that the token generates.
+  public static let smallestGeneratedModulus: UInt32 = 2048
 
   private static let rsa: [MechanismFacts] =
     [
-      row(.rsaPKCSKeyPairGen, .generateKeyPair(.rsa), rsaSizes.0, rsaSizes.1, .generateKeyPair),
+      row(.rsaPKCSKeyPairGen, .generateKeyPair(.rsa), smallestGeneratedModulus, rsaSizes.1, .generateKeyPair),
       row(
         .rsaPKCS, .rsaPKCS(nil), rsaSizes.0, rsaSizes.1, [.encrypt, .decrypt, .sign, .verify, .wrap, .unwrap]),
       row(.rsaX509, .rsaRaw, rsaSizes.0, rsaSizes.1, [.encrypt, .decrypt, .sign, .verify, .wrap, .unwrap]),

@@ -30,7 +30,7 @@ public enum PeripheralsOperation: UInt32, Sendable {
 
 /// The operations of a decoder stream.
 public enum StreamOperation: UInt32, Sendable {
-  /// Request: a `DecodeRequest`. Reply: a count (UInt32) and as many `FrameReply`.
+  /// Request: a `DecodeRequest`, then the most frames to answer (UInt32). Reply: a count (UInt32), as many `FrameReply`.
   case decode = 1
 }
 
