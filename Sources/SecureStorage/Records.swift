@@ -4,6 +4,11 @@ import CryptoCore
 public struct StoredToken: Equatable, Sendable {
   public let token: UInt32
   public let content: [UInt8]
+
+  public init(token: UInt32, content: [UInt8]) {
+    self.token = token
+    self.content = content
+  }
 }
 
 /// The private part of an object as it is stored: readable only with its `PrivatePartKey`.
