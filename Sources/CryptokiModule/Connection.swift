@@ -1,0 +1,86 @@
+import Cryptoki
+import Glibc
+import LinuxSystem
+import ObjectInvoke
+import Synchronization
+import Wire
+
+/// A connection to the secure world, from its start to the death of either side.
+final class Connection: Sendable {
+  let client: InvokeClient
+  private let dead = Atomic<Bool>(false)
+
+  init(_ client: InvokeClient) {
+    self.client = client
+  }
+
+  /// Whether the secure world was found dead; free to ask.
+  var isDead: Bool {
+    @inline(__always) get { dead.load(ordering: .relaxed) }
+  }
+
+  /// Asks the kernel whether the secure world still lives.
+  func findsDead() -> Bool {
+    if isDead { return true }
+    if client.isConnected { return false }
+    dead.store(true, ordering: .relaxed)
+    return true
+  }
+
+  /// The generation of what is known of keys: it changes when any of it may be out of date. Read from the page that the
+  /// secure world publishes, without a crossing.
+  var generation: UInt64 {
+    guard let published = client.published, published.byteCount >= 8 else { return 0 }
+    return SharedCounter(published.base).load()
+  }
+
+  /// What an object answered.
+  struct Answer {
+    let result: UInt32
+    let outputByteCount: Int
+  }
+
+  /// Invokes an object of the secure world: one crossing.
+  ///
+  /// `read` gets the reply message whatever the result is, and may leave what it does not know.
+  /// Throws CKR_DEVICE_REMOVED when the secure world has died, CKR_HOST_MEMORY when this process or CKR_DEVICE_MEMORY
+  /// when the secure world is out of something, CKR_DEVICE_ERROR for an answer that makes no sense.
+  @inline(__always)
+  func invoke(
+    _ object: UInt64, _ operation: UInt32, options: InvokeOptions, input: InputSegments,
+    output: UnsafeMutableRawBufferPointer, writing write: (inout WireWriter) -> Void,
+    reading read: (UInt32, inout WireReader) throws(WireError) -> Void
+  ) throws(ReturnValue) -> Answer {
+    guard !isDead else { throw .deviceRemoved }
+    return try client.invoke(
+      object, operation, options: options, input: input, output: output, failure: { returnValue(of: $0) },
+      request: write
+    ) { (result, outputByteCount, message) throws(ReturnValue) in
+      do throws(WireError) { try read(result, &message) } catch { throw .deviceError }
+      return Answer(result: result, outputByteCount: outputByteCount)
+    }
+  }
+
+  /// The CKR for an invocation that did not reach its object; notes the death of the secure world.
+  @inline(never)
+  func returnValue(of error: InvokeError) -> ReturnValue {
+    switch error {
+    case .peerGone, .notListening, .versionMismatch:
+      dead.store(true, ordering: .relaxed)
+      return .deviceRemoved
+    case .resources: return .hostMemory
+    case .refused(let code): return Self.returnValue(ofRefusal: code)
+    case .malformedReply: return .deviceError
+    }
+  }
+
+  /// By errno.
+  private static func returnValue(ofRefusal code: Int32) -> ReturnValue {
+    switch code {
+    case ENOMEM: .deviceMemory
+    case EFBIG, EMSGSIZE: .dataLenRange
+    case EPERM, EACCES: .functionRejected
+    default: .deviceError
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import Cryptoki
+import Mechanisms
+import Synchronization
+import TokenProtocol
+import Wire
+
+/// A key as the module knows it: what decides whether an operation may start, and a public key ready for work.
+final class KnownKey: Sendable {
+  let handle: UInt64
+  let description: KeyDescription
+  private let publicKey = Mutex<CryptographicKey?>(nil)
+
+  init(handle: UInt64, description: KeyDescription) {
+    self.handle = handle
+    self.description = description
+  }
+
+  /// Whether operations with it need no secret and stay in this process.
+  var isPublic: Bool { description.objectClass == .publicKey }
+
+  /// The public key, parsed once. Throws what `CryptographicKey` says of bad material.
+  func parsed() throws(ReturnValue) -> CryptographicKey {
+    if let key = publicKey.withLock({ $0 }) { return key }
+    let key = try CryptographicKey.publicKey(from: description)
+    publicKey.withLock { $0 = key }
+    return key
+  }
+}
+
+/// The keys that operations were started with, as long as the generation that the secure world publishes stands.
+///
+/// No secret is in it, and no policy is decided by it alone: the secure world checks every operation again.
+final class KeyCache: Sendable {
+  private struct Content {
+    var generation: UInt64 = 0
+    var keys: [UInt64: KnownKey] = [:]
+  }
+
+  /// Descriptions beyond this many push the others out.
+  private static let capacity = 4096
+
+  private let content = Mutex(Content())
+
+  /// The key, asked for at the secure world when it is not known in the current generation.
+  ///
+  /// Throws CKR_KEY_HANDLE_INVALID for a handle that names no key that this session sees.
+  func find(_ handle: UInt64, in session: Session) throws(ReturnValue) -> KnownKey {
+    guard handle != 0 else { throw .keyHandleInvalid }
+    // Read before the question: an answer that is overtaken by a change is kept under the older generation and asked anew.
+    let generation = session.slot.connection.generation
+    if let known = content.withLock({ $0.generation == generation ? $0.keys[handle] : nil }) { return known }
+    let description: KeyDescription
+    do throws(ReturnValue) {
+      description = try session.slot.request(
+        .describeKey, ObjectRequest(session: session.announced(), object: handle)
+      ) { (reader) throws(WireError) in try KeyDescription(from: &reader) }
+    } catch {
+      throw error == .objectHandleInvalid ? .keyHandleInvalid : error
+    }
+    let key = KnownKey(handle: handle, description: description)
+    content.withLock { content in
+      if content.generation != generation || content.keys.count >= Self.capacity {
+        content.keys.removeAll(keepingCapacity: true)
+        content.generation = generation
+      }
+      content.keys[handle] = key
+    }
+    return key
+  }
+
+  func removeAll() {
+    content.withLock { $0.keys.removeAll() }
+  }
+}

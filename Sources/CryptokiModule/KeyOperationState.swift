@@ -1,0 +1,332 @@
+import CCryptoki
+import Cryptoki
+import Mechanisms
+import ObjectInvoke
+import TokenProtocol
+
+/// Whether an operation goes on after a call.
+enum Progress {
+  case active
+  case ended
+}
+
+/// An operation with a key, from its Init to its end: mechanism and key stay here until there is data, and go with it.
+///
+/// With a public key all of it happens here. With any other key, a single-part operation is one crossing, and so is a
+/// multi-part signature or verification of little data, whose parts are gathered.
+final class KeyOperationState {
+  let function: KeyFunction
+  let mechanism: Mechanism
+  let facts: MechanismFacts
+  let key: KnownKey
+  /// The signature that C_VerifySignatureInit was given; nil in an operation of C_VerifyInit.
+  let givenSignature: [UInt8]?
+
+  private enum Stage {
+    /// No data yet, or all of it in `gathered`.
+    case here
+    /// The secure world has the operation.
+    case away
+    /// In progress here, with a public key.
+    case local(Operation)
+  }
+
+  private var stage = Stage.here
+  private var gathered: [UInt8] = []
+  private var hasParts = false
+  /// Bytes that a multi-part operation took in and gave out so far.
+  private var taken = 0
+  private var given = 0
+
+  /// Parts are gathered up to this many bytes.
+  private static let gatheringLimit = 16384
+
+  init(
+    _ function: KeyFunction, _ mechanism: Mechanism, _ facts: MechanismFacts, _ key: KnownKey,
+    givenSignature: [UInt8]? = nil
+  ) {
+    self.function = function
+    self.mechanism = mechanism
+    self.facts = facts
+    self.key = key
+    self.givenSignature = givenSignature
+  }
+
+  /// Throws CKR_KEY_FUNCTION_NOT_PERMITTED when the plaintext may go into restricted buffers only.
+  private func checkOutputIsPermitted() throws(ReturnValue) {
+    if function == .decrypt, key.description.usage.contains(.restrictedOutput) { throw .keyFunctionNotPermitted }
+  }
+
+  /// Whether giving it up needs a word to the secure world.
+  var isAway: Bool {
+    if case .away = stage { true } else { false }
+  }
+
+  // MARK: Single-part
+
+  /// C_Encrypt, C_Decrypt, C_Sign. Throws CKR_OPERATION_ACTIVE when parts were given before.
+  func perform(
+    _ input: UnsafeRawBufferPointer, into output: OutputBuffer, in session: Session
+  ) throws(ReturnValue) -> Progress {
+    guard !hasParts else { throw .operationActive }
+    return try complete(input, into: output, in: session)
+  }
+
+  /// C_Verify, C_VerifySignature. Throws CKR_OPERATION_ACTIVE when parts were given before.
+  func verify(
+    _ data: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer, in session: Session
+  ) throws(ReturnValue) -> Progress {
+    guard !hasParts else { throw .operationActive }
+    return try completeVerification(data, signature, in: session)
+  }
+
+  private func complete(
+    _ input: UnsafeRawBufferPointer, into output: OutputBuffer, in session: Session
+  ) throws(ReturnValue) -> Progress {
+    try checkOutputIsPermitted()
+    let bound = wholeBound(input.count)
+    if try output.settlesWithoutWork(bound) { return .active }
+    let memory = output.memory(limit: bound.byteCount)
+    if key.isPublic {
+      let operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
+      let first = try operation.update(input, into: memory)
+      let last = try operation.finish(into: UnsafeMutableRawBufferPointer(rebasing: memory[first...]))
+      output.setCount(first + last)
+      return .ended
+    }
+    let request = KeyOperation(session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+    try transfer(.perform, request, input, memory, output, in: session)
+    return .ended
+  }
+
+  private func completeVerification(
+    _ data: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer, in session: Session
+  ) throws(ReturnValue) -> Progress {
+    if key.isPublic {
+      let operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
+      _ = try operation.update(data, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      try operation.finishVerification(signature)
+      return .ended
+    }
+    guard let signatureByteCount = UInt32(exactly: signature.count) else { throw .signatureLenRange }
+    let request = KeyOperation(
+      session: session.announced(), function: function, key: key.handle, mechanism: mechanism,
+      signatureByteCount: signatureByteCount)
+    try send(.perform, request, InputSegments(data, signature), in: session)
+    return .ended
+  }
+
+  // MARK: Multi-part
+
+  /// C_EncryptUpdate, C_DecryptUpdate.
+  func update(
+    _ input: UnsafeRawBufferPointer, into output: OutputBuffer, in session: Session
+  ) throws(ReturnValue) -> Progress {
+    if key.isPublic {
+      let operation = try localOperation()
+      let bound = OutputBound.exactly(operation.updateByteCount(for: input.count))
+      if try output.settlesWithoutWork(bound) { return .active }
+      hasParts = true
+      output.setCount(try operation.update(input, into: output.memory(limit: bound.byteCount)))
+      return .active
+    }
+    try checkOutputIsPermitted()
+    let bound = updateBound(input.count)
+    if try output.settlesWithoutWork(bound) { return .active }
+    let memory = output.memory(limit: bound.byteCount)
+    hasParts = true
+    if isAway {
+      let request = ContinueOperation(session: session.announced(), function: function)
+      try transfer(.update, request, input, memory, output, in: session)
+    } else {
+      let request = KeyOperation(session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+      try transfer(.begin, request, input, memory, output, in: session)
+      stage = .away
+    }
+    taken = taken.addingClamped(input.count)
+    given = given.addingClamped(output.byteCount)
+    return .active
+  }
+
+  /// C_SignUpdate, C_VerifyUpdate, C_VerifySignatureUpdate.
+  func feed(_ input: UnsafeRawBufferPointer, in session: Session) throws(ReturnValue) -> Progress {
+    hasParts = true
+    if key.isPublic {
+      _ = try localOperation().update(input, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      return .active
+    }
+    if !isAway {
+      if input.count <= Self.gatheringLimit - gathered.count {
+        gathered.append(contentsOf: input)
+        return .active
+      }
+      let request = KeyOperation(session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+      try gathered.withBytes { (first) throws(ReturnValue) in
+        try send(.begin, request, InputSegments(first, input), in: session)
+      }
+      stage = .away
+      gathered = []
+      return .active
+    }
+    let request = ContinueOperation(session: session.announced(), function: function)
+    try send(.update, request, InputSegments(input), in: session)
+    return .active
+  }
+
+  /// C_EncryptFinal, C_DecryptFinal, C_SignFinal.
+  func finish(into output: OutputBuffer, in session: Session) throws(ReturnValue) -> Progress {
+    switch stage {
+    case .local(let operation):
+      let bound = OutputBound(byteCount: operation.finishByteCount, isExact: finishIsExact)
+      if try output.settlesWithoutWork(bound) { return .active }
+      output.setCount(try operation.finish(into: output.memory(limit: bound.byteCount)))
+      return .ended
+    case .here:
+      let input = gathered
+      return try input.withBytes { (input) throws(ReturnValue) in
+        try complete(input, into: output, in: session)
+      }
+    case .away:
+      let bound = finishBound
+      if try output.settlesWithoutWork(bound) { return .active }
+      let request = ContinueOperation(session: session.announced(), function: function)
+      let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+      let memory = output.memory(limit: bound.byteCount)
+      try transfer(.finish, request, nothing, memory, output, in: session)
+      return .ended
+    }
+  }
+
+  /// C_VerifyFinal, C_VerifySignatureFinal.
+  func finishVerification(_ signature: UnsafeRawBufferPointer, in session: Session) throws(ReturnValue) -> Progress {
+    switch stage {
+    case .local(let operation): try operation.finishVerification(signature)
+    case .here:
+      let data = gathered
+      return try data.withBytes { (data) throws(ReturnValue) in
+        try completeVerification(data, signature, in: session)
+      }
+    case .away:
+      let request = ContinueOperation(session: session.announced(), function: function)
+      try send(.finish, request, InputSegments(signature), in: session)
+    }
+    return .ended
+  }
+
+  private func localOperation() throws(ReturnValue) -> Operation {
+    if case .local(let operation) = stage { return operation }
+    let operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
+    stage = .local(operation)
+    return operation
+  }
+
+  // MARK: Crossings
+
+  /// One crossing with output. Throws CKR_BUFFER_TOO_SMALL, with the operation where it was and the need told.
+  private func transfer<Request: TokenRequest>(
+    _ operation: TokenOperation, _ request: Request, _ input: UnsafeRawBufferPointer,
+    _ memory: UnsafeMutableRawBufferPointer, _ output: OutputBuffer, in session: Session
+  ) throws(ReturnValue) {
+    let answer = try separated(input, from: memory) { (input) throws(ReturnValue) in
+      try session.slot.transfer(
+        operation, request, input: InputSegments(input), output: memory, options: facts.invokeOptions)
+    }
+    switch answer {
+    case .done(let byteCount): output.setCount(byteCount)
+    case .tooSmall(let byteCount):
+      output.setCount(byteCount)
+      throw .bufferTooSmall
+    }
+  }
+
+  /// One crossing without output.
+  private func send<Request: TokenRequest>(
+    _ operation: TokenOperation, _ request: Request, _ input: InputSegments, in session: Session
+  ) throws(ReturnValue) {
+    let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    let answer = try session.slot.transfer(
+      operation, request, input: input, output: nothing, options: facts.invokeOptions)
+    guard case .done = answer else { throw .deviceError }
+  }
+
+  // MARK: Counts
+
+  private func wholeBound(_ inputByteCount: Int) -> OutputBound {
+    OutputBound(
+      byteCount: Operation.outputByteCount(
+        function, mechanism, facts, key.description, inputByteCount: inputByteCount),
+      isExact: finishIsExact)
+  }
+
+  /// Only CBC with padding, RSA and padded key wrap give less than is known before.
+  private var finishIsExact: Bool {
+    guard function == .decrypt else { return true }
+    switch facts.family {
+    case .aesCBCPad, .rsaPKCS, .rsaOAEP, .aesKeyWrapPadded: return false
+    default: return true
+    }
+  }
+
+  private func updateBound(_ inputByteCount: Int) -> OutputBound {
+    let pending = (taken - given).addingClamped(inputByteCount)
+    switch facts.family {
+    case .aesECB, .aesCBC: return .exactly(pending & ~15)
+    case .aesCBCPad:
+      // The last block may be padding: it is held back until more comes.
+      return .exactly(function == .decrypt ? max(pending - 1, 0) & ~15 : pending & ~15)
+    case .aesGCM: return .exactly(function == .decrypt ? 0 : inputByteCount)
+    case .aesCTR: return .exactly(inputByteCount)
+    default: return .exactly(0)
+    }
+  }
+
+  /// Of an operation that is away.
+  private var finishBound: OutputBound {
+    switch (function, facts.family) {
+    case (_, .aesECB), (_, .aesCBC), (_, .aesCTR): return .exactly(0)
+    case (.encrypt, .aesCBCPad): return .exactly(16)
+    case (.decrypt, .aesCBCPad): return .atMost(15)
+    case (.encrypt, .aesGCM): return .exactly(wholeBound(0).byteCount)
+    default: return wholeBound(taken)
+    }
+  }
+}
+
+extension MechanismFacts {
+  /// Whether the secure world needs longer for it than a thread needs to wake up.
+  var invokeOptions: InvokeOptions {
+    switch family {
+    case .rsaPKCS, .rsaRaw, .rsaPSS, .rsaOAEP, .ecdsa, .edDSA, .ecdh, .generateKeyPair: .long
+    default: []
+    }
+  }
+}
+
+/// Lends `input`, or a copy of it where `output` would overwrite bytes of it before they are read. The same start is
+/// allowed by the specification and needs no copy, since output never runs ahead of input.
+func separated<R>(
+  _ input: UnsafeRawBufferPointer, from output: UnsafeMutableRawBufferPointer,
+  _ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> R
+) throws(ReturnValue) -> R {
+  guard let source = input.baseAddress, let destination = output.baseAddress.map({ UnsafeRawPointer($0) }),
+    source != destination, source < destination + output.count, destination < source + input.count
+  else { return try body(input) }
+  let copy = [UInt8](input)
+  return try copy.withBytes(body)
+}
+
+extension [UInt8] {
+  /// `withUnsafeBytes` that keeps the type of what `body` throws.
+  @inline(__always)
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
+    try span.withUnsafeBytes(body)
+  }
+}
+
+extension Int {
+  /// The sum, or the largest number when it does not fit.
+  func addingClamped(_ other: Int) -> Int {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
+}

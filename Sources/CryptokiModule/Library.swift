@@ -1,0 +1,167 @@
+import CCryptoki
+import Cryptoki
+import Glibc
+import LinuxSystem
+import ObjectInvoke
+import Synchronization
+
+/// The state of the module in this process, from its first call to the end of the process.
+///
+/// A forked child begins with a new one: its parent's is left behind untouched, locks, sessions and channel alike.
+final class Library: Sendable {
+  // MARK: The one of this process
+
+  /// The bits of an unmanaged reference, 0 before the first call and again in a forked child.
+  private static let reference = Atomic<UInt>(0)
+
+  /// This process's library.
+  static var current: Library {
+    @inline(__always) get {
+      if let pointer = UnsafeRawPointer(bitPattern: reference.load(ordering: .acquiring)) {
+        return Unmanaged<Library>.fromOpaque(pointer).takeUnretainedValue()
+      }
+      return makeCurrent()
+    }
+  }
+
+  @inline(never)
+  private static func makeCurrent() -> Library {
+    _ = forkHandler
+    let made = Unmanaged.passRetained(Library())
+    let (exchanged, winner) = reference.compareExchange(
+      expected: 0, desired: UInt(bitPattern: made.toOpaque()), ordering: .acquiringAndReleasing)
+    guard !exchanged, let pointer = UnsafeRawPointer(bitPattern: winner) else { return made.takeUnretainedValue() }
+    made.release()  // another thread was first
+    return Unmanaged<Library>.fromOpaque(pointer).takeUnretainedValue()
+  }
+
+  /// Registered once. In the child, nothing of the parent's may be used, not even to be freed; its copy of the connection's
+  /// descriptor is closed, so that the parent's end is seen when the parent ends.
+  private static let forkHandler: Int32 = pthread_atfork(nil, nil) {
+    Library.reference.store(0, ordering: .releasing)
+    if let pointer = UnsafeRawPointer(bitPattern: Library.openClient.exchange(0, ordering: .acquiringAndReleasing)) {
+      Unmanaged<InvokeClient>.fromOpaque(pointer).takeUnretainedValue().abandonAfterFork()
+    }
+  }
+
+  /// The bits of a retained reference to the connection in use, for the fork handler, which can take no lock.
+  private static let openClient = Atomic<UInt>(0)
+
+  private static func setOpenClient(_ client: InvokeClient?) {
+    let new = client.map { UInt(bitPattern: Unmanaged.passRetained($0).toOpaque()) } ?? 0
+    let old = openClient.exchange(new, ordering: .acquiringAndReleasing)
+    if let pointer = UnsafeRawPointer(bitPattern: old) { Unmanaged<InvokeClient>.fromOpaque(pointer).release() }
+  }
+
+  // MARK: Between C_Initialize and C_Finalize
+
+  private struct State {
+    var world: SecureWorld?
+  }
+
+  private let initialized = Atomic<Bool>(false)
+  /// Held while the secure world is being connected: the second of two first calls waits for the first.
+  private let state = Mutex(State())
+  let sessions = SessionTable()
+  /// Counts the calls of C_Finalize; C_WaitForSlotEvent sleeps on it.
+  private let finalizations = FinalizationCounter()
+
+  var isInitialized: Bool {
+    @inline(__always) get { initialized.load(ordering: .acquiring) }
+  }
+
+  /// C_Initialize. Throws CKR_CRYPTOKI_ALREADY_INITIALIZED, or what keeps the secure world from being reached.
+  func initialize() throws(ReturnValue) {
+    try state.withLock { (state) throws(ReturnValue) in
+      guard !initialized.load(ordering: .acquiring) else { throw .cryptokiAlreadyInitialized }
+      try connect(&state)
+      initialized.store(true, ordering: .releasing)
+    }
+  }
+
+  /// C_Finalize. The sessions end with the connection: the secure world drops what belonged to it.
+  func finalize() throws(ReturnValue) {
+    try state.withLock { (state) throws(ReturnValue) in
+      guard initialized.exchange(false, ordering: .acquiringAndReleasing) else { throw .cryptokiNotInitialized }
+      sessions.removeAll()
+      Self.setOpenClient(nil)
+      state.world?.connection.client.close()
+      state.world = nil
+    }
+    finalizations.advance()
+  }
+
+  private func connect(_ state: inout State) throws(ReturnValue) {
+    Self.setOpenClient(nil)
+    state.world = nil
+    let world = try SecureWorld.reach()
+    Self.setOpenClient(world.connection.client)
+    state.world = world
+  }
+
+  /// The secure world; one that has died is replaced by a new one.
+  func world() throws(ReturnValue) -> SecureWorld {
+    try state.withLock { (state) throws(ReturnValue) in
+      guard initialized.load(ordering: .acquiring) else { throw .cryptokiNotInitialized }
+      if let world = state.world, !world.connection.findsDead() { return world }
+      try connect(&state)
+      guard let world = state.world else { throw .deviceRemoved }
+      return world
+    }
+  }
+
+  /// The slot with this number. Throws CKR_SLOT_ID_INVALID.
+  func slot(_ id: CK_SLOT_ID) throws(ReturnValue) -> Slot {
+    let slots = try world().slots
+    guard let index = Int(exactly: id), slots.indices.contains(index) else { throw .slotIDInvalid }
+    return slots[index]
+  }
+
+  /// The open session with this handle.
+  ///
+  /// Throws CKR_SESSION_HANDLE_INVALID, and CKR_DEVICE_REMOVED for a session whose secure world has died.
+  @inline(__always)
+  func session(_ handle: CK_SESSION_HANDLE) throws(ReturnValue) -> Session {
+    guard let session = sessions.find(handle) else { throw .sessionHandleInvalid }
+    guard !session.slot.connection.isDead else { throw .deviceRemoved }
+    return session
+  }
+
+  /// How many invocations have crossed to the secure world on the present connection.
+  func crossingCount() throws(ReturnValue) -> UInt64 {
+    try world().connection.client.invocationCount
+  }
+
+  /// Sleeps until C_Finalize.
+  func waitForFinalization() throws(ReturnValue) -> Never {
+    finalizations.wait { self.isInitialized }
+    throw .cryptokiNotInitialized
+  }
+}
+
+/// A counter that threads sleep on (a futex), so that a blocked thread costs nothing.
+private final class FinalizationCounter: Sendable {
+  private let word: SharedWord
+
+  init() {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 4, alignment: 4)
+    memory.storeBytes(of: 0, as: UInt32.self)
+    word = SharedWord(memory)
+  }
+
+  deinit { word.address.deallocate() }
+
+  func advance() {
+    _ = word.add(1)
+    _ = word.wake(Int32.max)
+  }
+
+  /// Sleeps while `condition` holds; it is looked at after each advance.
+  func wait(while condition: () -> Bool) {
+    while true {
+      let count = word.load()
+      guard condition() else { return }
+      _ = word.wait(while: count, timeout: nil)
+    }
+  }
+}

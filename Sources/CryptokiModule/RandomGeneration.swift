@@ -1,0 +1,35 @@
+public import CCryptoki
+import Cryptoki
+import ObjectInvoke
+import TokenProtocol
+
+// PKCS#11 3.2, 5.19: random number generation functions.
+
+@c @implementation
+public func C_SeedRandom(_ session: CK_SESSION_HANDLE, _ seed: CK_BYTE_PTR?, _ seedCount: CK_ULONG) -> CK_RV {
+  inSession(session) { (session, _) throws(ReturnValue) in
+    guard seed != nil else { throw .argumentsBad }
+    let input = InputSegments(try callerBytes(seed, seedCount))
+    try session.slot.request(.seedRandom, NoFields(), input: input, reading: { _ in })
+  }
+}
+
+@c @implementation
+public func C_GenerateRandom(_ session: CK_SESSION_HANDLE, _ bytes: CK_BYTE_PTR?, _ byteCount: CK_ULONG) -> CK_RV {
+  inLibrary { (library) throws(ReturnValue) in
+    let session = try library.session(session)
+    guard bytes != nil else { throw .argumentsBad }
+    let output = UnsafeMutableRawBufferPointer(mutating: try callerBytes(bytes, byteCount))
+    let slot = session.slot
+    let taken = try slot.random.take(output) { (memory) throws(ReturnValue) in try slot.fetchRandom(memory) }
+    if !taken { try slot.fetchRandom(output) }
+  }
+}
+
+extension Slot {
+  /// Random bytes of the secure world, in one crossing.
+  fileprivate func fetchRandom(_ output: UnsafeMutableRawBufferPointer) throws(ReturnValue) {
+    let answer = try transfer(.random, NoFields(), output: output)
+    guard answer == .done(output.count) else { throw .deviceError }
+  }
+}

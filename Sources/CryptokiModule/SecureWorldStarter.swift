@@ -1,0 +1,184 @@
+import CFunctionTable
+import Configuration
+import Glibc
+import LinuxSystem
+import ObjectInvoke
+
+/// Why the secure world cannot be reached, in a sentence for the person who set it up.
+struct StartFailure: Error {
+  let reason: String
+
+  /// A guest writes nothing into its host's streams, unless somebody asks.
+  func report() {
+    guard Environment.value(of: "STRONGROOM_DEBUG") != nil else { return }
+    let line = "strongroom: \(reason)\n"
+    _ = Array(line.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+}
+
+/// Finds the secure world of one store, or starts it.
+struct SecureWorldStarter {
+  /// The store's directory.
+  let store: String
+  /// The secure world's program, when the configuration names it.
+  let program: String?
+  /// Nanoseconds from the first attempt to the last.
+  private static let patience: UInt64 = 10_000_000_000
+
+  /// As the user's or the system's configuration says.
+  init(readingConfiguration: ()) throws(StartFailure) {
+    do {
+      let configuration = try Configuration.load()
+      store = configuration.store
+      program = configuration.secureWorld
+    } catch {
+      throw StartFailure(reason: "\(error)")
+    }
+  }
+
+  private var socket: String { store + "/tee.sock" }
+
+  /// Connects, having started the secure world if nobody listens. Of several processes that come at once, one starts it.
+  func connect() throws(StartFailure) -> InvokeClient {
+    let deadline = MonotonicClock.now() &+ Self.patience
+    if let client = try attempt() { return client }
+    try makeStore()
+    return try connect(holding: try takeLock(), until: deadline)
+  }
+
+  private func takeLock() throws(StartFailure) -> LockFile {
+    let path = store + "/start.lock"
+    do throws(SystemError) {
+      return try LockFile(path: path, timeout: Self.patience)
+    } catch {
+      throw StartFailure(reason: "\(path): \(error)")
+    }
+  }
+
+  private func connect(
+    holding lock: borrowing LockFile, until deadline: UInt64
+  ) throws(StartFailure) -> InvokeClient {
+    if let client = try attempt() { return client }
+    var failure = "it does not listen on \(socket)"
+    while MonotonicClock.now() < deadline {
+      if let reason = try start(until: deadline) { failure = reason }
+      if let client = try attempt() { return client }
+      // It may just be going: what it leaves behind is cleared away by the next one.
+      usleep(20_000)
+    }
+    throw StartFailure(reason: "the secure world does not come up: \(failure)")
+  }
+
+  /// nil when nobody listens.
+  private func attempt() throws(StartFailure) -> InvokeClient? {
+    do throws(InvokeError) {
+      return try InvokeClient(connecting: socket)
+    } catch {
+      switch error {
+      case .notListening, .peerGone: return nil
+      case .versionMismatch(let version):
+        throw StartFailure(
+          reason: "the secure world that runs speaks version \(version) of the protocol and this module another: "
+            + "stop it, and the next program starts the one that belongs to the module")
+      case .refused(let code): throw StartFailure(reason: "the secure world refuses this process (errno \(code))")
+      case .resources(let code): throw StartFailure(reason: "no room to connect (errno \(code))")
+      case .malformedReply: throw StartFailure(reason: "what listens on \(socket) is not a secure world")
+      }
+    }
+  }
+
+  /// Makes the store's directory, for this user alone, where there is none.
+  private func makeStore() throws(StartFailure) {
+    var path = ""
+    for component in store.split(separator: "/", omittingEmptySubsequences: true) {
+      path += "/" + component
+      guard mkdir(path, 0o700) != 0, errno != EEXIST else { continue }
+      let code = errno
+      // A directory on the way that exists may still refuse mkdir for other reasons.
+      var status = stat()
+      guard stat(path, &status) != 0 else { continue }
+      throw StartFailure(reason: "cannot make the directory \(path): \(SystemError("mkdir", code))")
+    }
+  }
+
+  /// Starts the program and waits for its word that it listens. Answers why it did not give it.
+  private func start(until deadline: UInt64) throws(StartFailure) -> String? {
+    let program = try locate()
+    // A socket pair, because it is made close-on-exec in one step: no other thread's child inherits it.
+    let pair: MessageSocketPair
+    do throws(SystemError) {
+      pair = try MessageSocket.pair()
+    } catch {
+      throw StartFailure(reason: "no descriptor to start \(program): \(error)")
+    }
+    let near = pair.near
+    let far = pair.far
+    do throws(SystemError) {
+      try spawnDetached(
+        executable: program, arguments: [program, "--store", store, "--ready-fd", "3"], environment: Environment.all(),
+        readyDescriptor: far.descriptor.number)
+    } catch {
+      throw StartFailure(reason: "cannot start \(program): \(error)")
+    }
+    _ = consume far
+    return word(from: near.descriptor, until: deadline, of: program)
+  }
+
+  /// One byte says that it listens; the end without one, that it has given up. Text before the end is the reason.
+  private func word(from near: borrowing Descriptor, until deadline: UInt64, of program: String) -> String? {
+    let now = MonotonicClock.now()
+    let events = try? waitForEvents(near.number, .readable, timeout: deadline > now ? deadline - now : 0)
+    guard let events, !events.isEmpty else { return "\(program) is silent" }
+    var memory = [UInt8](repeating: 0, count: 1024)
+    let count = memory.withUnsafeMutableBytes { bytes in (try? near.read(into: bytes)) ?? 0 }
+    if count == 0 { return "\(program) ended before it listened" }
+    if count == 1 { return nil }
+    return String(decoding: memory[..<count], as: UTF8.self)
+  }
+
+  // MARK: The program
+
+  private static let name = "strongroom-tee"
+
+  /// The configured program, else the one beside the module (a build folder), else the one of the installation that the
+  /// module's folder belongs to: PREFIX/libexec/strongroom, for a module in PREFIX/lib or a folder below it.
+  private func locate() throws(StartFailure) -> String {
+    if let program { return program }
+    guard let folder = Self.moduleFolder() else { throw StartFailure(reason: "cannot tell where the module lies") }
+    var candidates = ["\(folder)/\(Self.name)"]
+    var prefix = folder
+    for _ in 0..<4 {
+      guard let slash = prefix.lastIndex(of: "/") else { break }
+      prefix = String(prefix[..<slash])
+      candidates.append("\(prefix)/libexec/strongroom/\(Self.name)")
+    }
+    for candidate in candidates where access(candidate, X_OK) == 0 { return candidate }
+    throw StartFailure(reason: "\(Self.name) is neither of: \(candidates.joined(separator: ", "))")
+  }
+
+  /// The folder that the loader took this module from: of the file that is mapped where the module's tables lie.
+  private static func moduleFolder() -> String? {
+    let address = UInt(bitPattern: strongroom_functions_2_40())
+    guard let maps = fopen("/proc/self/maps", "re") else { return nil }
+    var line: UnsafeMutablePointer<CChar>?
+    var capacity = 0
+    defer {
+      free(line)
+      fclose(maps)
+    }
+    // first-end permissions offset device inode path
+    while getline(&line, &capacity, maps) > 0 {
+      guard let line else { return nil }
+      var position: UnsafeMutablePointer<CChar>?
+      let first = strtoul(line, &position, 16)
+      guard let dash = position, dash.pointee == CChar(bitPattern: UInt8(ascii: "-")) else { continue }
+      let end = strtoul(dash + 1, nil, 16)
+      guard first <= address, address < end, let slash = strchr(line, Int32(UInt8(ascii: "/"))),
+        let last = strrchr(slash, Int32(UInt8(ascii: "/")))
+      else { continue }
+      last.pointee = 0
+      return String(cString: slash)
+    }
+    return nil
+  }
+}

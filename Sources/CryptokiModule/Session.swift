@@ -1,0 +1,102 @@
+import CCryptoki
+import CryptoCore
+import Cryptoki
+import Mechanisms
+import Synchronization
+import TokenProtocol
+
+/// An open session: made in the normal world; the secure world hears of it with the first request that names it.
+///
+/// `@unchecked Sendable`: `operations`, `isClosed` and `isAnnounced` are touched with `lock` held only.
+final class Session: @unchecked Sendable {
+  let handle: CK_SESSION_HANDLE
+  /// The number by which the secure world knows it.
+  let number: UInt32
+  let slot: Slot
+  let isReadWrite: Bool
+
+  private let lock = Mutex(())
+  private var operations = SessionOperations()
+  private var isClosed = false
+  private var isAnnounced = false
+
+  init(handle: CK_SESSION_HANDLE, number: UInt32, slot: Slot, isReadWrite: Bool) {
+    self.handle = handle
+    self.number = number
+    self.slot = slot
+    self.isReadWrite = isReadWrite
+  }
+
+  /// Runs `body` alone in this session. Throws CKR_SESSION_HANDLE_INVALID when the session was closed meanwhile.
+  @inline(__always)
+  func withOperations(_ body: (inout SessionOperations) throws(ReturnValue) -> Void) throws(ReturnValue) {
+    try lock.withLock { (_) throws(ReturnValue) in
+      guard !isClosed else { throw .sessionHandleInvalid }
+      try body(&operations)
+    }
+  }
+
+  /// The session in a request: from now on the secure world has a record of it, which closing it has to remove.
+  /// To be called inside `withOperations`.
+  func announced() -> SessionReference {
+    isAnnounced = true
+    return SessionReference(number: number, isReadWrite: isReadWrite)
+  }
+
+  /// Ends the session after the call that is running in it, and tells whether the secure world has a record of it.
+  func close() -> Bool {
+    lock.withLock { _ in
+      isClosed = true
+      operations = SessionOperations()
+      return isAnnounced
+    }
+  }
+
+  /// The state by mode and login (PKCS#11 3.2, 3.3 and C_GetSessionInfo).
+  var state: SessionState {
+    switch (slot.loggedIn, isReadWrite) {
+    case (.user?, true): .rwUserFunctions
+    case (.user?, false): .roUserFunctions
+    case (.so?, _): .rwSOFunctions
+    case (_, true): .rwPublicSession
+    case (_, false): .roPublicSession
+    }
+  }
+}
+
+/// The operations that are active in a session: at most one of each kind.
+struct SessionOperations {
+  var encrypt: KeyOperationState?
+  var decrypt: KeyOperationState?
+  var sign: KeyOperationState?
+  var verify: KeyOperationState?
+  var digest: DigestState?
+  var search: SearchState?
+  /// The last hash computation, kept to be started again.
+  var idleDigest: Digest?
+
+  subscript(function: KeyFunction) -> KeyOperationState? {
+    get {
+      switch function {
+      case .encrypt: encrypt
+      case .decrypt: decrypt
+      case .sign: sign
+      case .verify: verify
+      }
+    }
+    set {
+      switch function {
+      case .encrypt: encrypt = newValue
+      case .decrypt: decrypt = newValue
+      case .sign: sign = newValue
+      case .verify: verify = newValue
+      }
+    }
+  }
+}
+
+/// What C_FindObjectsInit found and C_FindObjects has not given out yet.
+struct SearchState {
+  var handles: [UInt64]
+  var next = 0
+}

@@ -1,0 +1,167 @@
+public import CCryptoki
+import Cryptoki
+import Mechanisms
+import TokenProtocol
+
+// PKCS#11 3.2, 5.6: session management.
+
+@c @implementation
+public func C_OpenSession(
+  _ slotID: CK_SLOT_ID, _ flags: CK_FLAGS, _ application: CK_VOID_PTR?, _ notify: CK_NOTIFY?,
+  _ handle: CK_SESSION_HANDLE_PTR?
+) -> CK_RV {
+  inLibrary { (library) throws(ReturnValue) in
+    let handle = try place(handle)
+    let flags = SessionFlags(rawValue: flags)
+    guard flags.contains(.serialSession) else { throw .sessionParallelNotSupported }
+    guard !flags.contains(.asyncSession) else { throw .sessionAsyncNotSupported }
+    guard flags.isSubset(of: [.serialSession, .rwSession]) else { throw .argumentsBad }
+    let slot = try library.slot(slotID)
+    let isReadWrite = flags.contains(.rwSession)
+    try slot.lifecycle.withLock { (_) throws(ReturnValue) in
+      if !isReadWrite, slot.loggedIn == .so { throw .sessionReadWriteSOExists }
+      let session = try library.sessions.open(in: slot, isReadWrite: isReadWrite)
+      slot.count(session, 1)
+      handle.pointee = session.handle
+    }
+  }
+}
+
+@c @implementation
+public func C_CloseSession(_ handle: CK_SESSION_HANDLE) -> CK_RV {
+  inLibrary { (library) throws(ReturnValue) in
+    guard let session = library.sessions.remove(handle) else { throw .sessionHandleInvalid }
+    library.end([session], of: session.slot)
+  }
+}
+
+@c @implementation
+public func C_CloseAllSessions(_ slotID: CK_SLOT_ID) -> CK_RV {
+  inLibrary { (library) throws(ReturnValue) in
+    let slot = try library.slot(slotID)
+    let removed = library.sessions.sessions(ofSlot: slot.id).compactMap { library.sessions.remove($0.handle) }
+    library.end(removed.filter { $0.slot === slot }, of: slot)
+    // Sessions of a secure world that has died belong to a slot object of their own.
+    for session in removed where session.slot !== slot { library.end([session], of: session.slot) }
+  }
+}
+
+extension Library {
+  /// Ends sessions that have left the table. The secure world is told when it keeps something for them, and with the last
+  /// session of a token that somebody is logged in to (PKCS#11 3.2, 5.6.7: closing the last session logs out).
+  fileprivate func end(_ removed: [Session], of slot: Slot) {
+    // First, without `lifecycle`: this waits for a call that is running in the session.
+    let announced = removed.filter { $0.close() }.map { $0.number }
+    slot.lifecycle.withLock { _ in
+      for session in removed { slot.count(session, -1) }
+      let logsOut = slot.sessionCounts.all == 0 && slot.loggedIn != nil
+      if !announced.isEmpty || logsOut, !slot.connection.isDead {
+        // Only a dead connection refuses, and with it everything of the session is gone.
+        try? slot.request(.closeSessions, CloseSessions(numbers: announced, all: logsOut))
+      }
+      if logsOut { slot.loggedIn = nil }
+    }
+    sessions.release(removed)
+  }
+}
+
+@c @implementation
+public func C_GetSessionInfo(_ handle: CK_SESSION_HANDLE, _ info: CK_SESSION_INFO_PTR?) -> CK_RV {
+  inLibrary { (library) throws(ReturnValue) in
+    let session = try library.session(handle)
+    var flags: SessionFlags = .serialSession
+    if session.isReadWrite { flags.insert(.rwSession) }
+    try place(info).pointee = CK_SESSION_INFO(
+      slotID: UInt(session.slot.id), state: session.state.rawValue, flags: flags.rawValue, ulDeviceError: 0)
+  }
+}
+
+@c @implementation
+public func C_SessionCancel(_ handle: CK_SESSION_HANDLE, _ flags: CK_FLAGS) -> CK_RV {
+  inSession(handle) { (session, operations) throws(ReturnValue) in
+    let flags = MechanismFlags(rawValue: flags)
+    session.giveUp(KeyFunction.allCases.filter { flags.contains($0.mechanismFlag) }, &operations)
+    if flags.contains(.digest) { operations.digest = nil }
+    if flags.contains(.findObjects) { operations.search = nil }
+  }
+}
+
+@c @implementation
+public func C_GetOperationState(
+  _ handle: CK_SESSION_HANDLE, _ state: CK_BYTE_PTR?, _ stateCount: CK_ULONG_PTR?
+) -> CK_RV {
+  notSupported(handle)
+}
+
+@c @implementation
+public func C_SetOperationState(
+  _ handle: CK_SESSION_HANDLE, _ state: CK_BYTE_PTR?, _ stateCount: CK_ULONG, _ encryptionKey: CK_OBJECT_HANDLE,
+  _ authenticationKey: CK_OBJECT_HANDLE
+) -> CK_RV {
+  notSupported(handle)
+}
+
+@c @implementation
+public func C_Login(
+  _ handle: CK_SESSION_HANDLE, _ userType: CK_USER_TYPE, _ pin: CK_UTF8CHAR_PTR?, _ pinCount: CK_ULONG
+) -> CK_RV {
+  inSession(handle) { (session, operations) throws(ReturnValue) in
+    let user = UserType(rawValue: userType)
+    switch user {
+    case .so, .user: try session.login(user, try callerPIN(pin, pinCount))
+    case .contextSpecific: try session.authorize(&operations, try callerPIN(pin, pinCount))
+    default: throw .userTypeInvalid
+    }
+  }
+}
+
+extension Session {
+  fileprivate func login(_ user: UserType, _ pin: [UInt8]) throws(ReturnValue) {
+    try slot.lifecycle.withLock { (_) throws(ReturnValue) in
+      let request = Login(
+        session: announced(), userType: user, pin: pin, hasReadOnlySessions: slot.sessionCounts.readOnly > 0)
+      try slot.request(.login, request, options: [.long, .secret])
+      slot.loggedIn = user
+    }
+  }
+
+  /// CKU_CONTEXT_SPECIFIC: authorises the active operation whose key asks for the PIN each time (PKCS#11 3.2, 5.6.12).
+  fileprivate func authorize(_ operations: inout SessionOperations, _ pin: [UInt8]) throws(ReturnValue) {
+    for function in [KeyFunction.sign, .decrypt, .encrypt, .verify] {
+      guard let operation = operations[function], !operation.isAway,
+        operation.key.description.usage.contains(.alwaysAuthenticate)
+      else { continue }
+      let request = Login(
+        session: announced(), userType: .contextSpecific, pin: pin, contextFunction: function,
+        contextKey: operation.key.handle)
+      return try slot.request(.login, request, options: [.long, .secret])
+    }
+    throw .operationNotInitialized
+  }
+}
+
+@c @implementation
+public func C_LoginUser(
+  _ handle: CK_SESSION_HANDLE, _ userType: CK_USER_TYPE, _ pin: CK_UTF8CHAR_PTR?, _ pinCount: CK_ULONG,
+  _ name: CK_UTF8CHAR_PTR?, _ nameCount: CK_ULONG
+) -> CK_RV {
+  notSupported(handle)
+}
+
+@c @implementation
+public func C_Logout(_ handle: CK_SESSION_HANDLE) -> CK_RV {
+  inSession(handle) { (session, _) throws(ReturnValue) in
+    let slot = session.slot
+    try slot.lifecycle.withLock { (_) throws(ReturnValue) in
+      try slot.request(.logout, InSession(session: session.announced()))
+      slot.loggedIn = nil
+    }
+  }
+}
+
+@c @implementation
+public func C_GetSessionValidationFlags(
+  _ handle: CK_SESSION_HANDLE, _ type: CK_SESSION_VALIDATION_FLAGS_TYPE, _ flags: CK_FLAGS_PTR?
+) -> CK_RV {
+  notSupported(handle)
+}
