@@ -1,0 +1,135 @@
+import CCryptoki
+import Foundation
+import Glibc
+import Testing
+
+/// fork(2), which Swift does not import: the tests call what a client written in C calls.
+private func forkProcess() -> pid_t {
+  typealias Fork = @convention(c) () -> pid_t
+  return unsafeBitCast(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork"), to: Fork.self)()
+}
+
+/// The exit status of a child, nil when a signal or the time limit ended it.
+private func status(of child: pid_t, seconds: Int = 20) -> Int32? {
+  for _ in 0..<(seconds * 100) {
+    var bits: Int32 = 0
+    if waitpid(child, &bits, WNOHANG) == child { return bits & 0x7f == 0 ? bits >> 8 & 0xff : nil }
+    usleep(10_000)
+  }
+  kill(child, SIGKILL)
+  return nil
+}
+
+extension ModuleTests {
+  @Suite struct Processes {
+    @Test("a child of fork starts afresh, and its parent's session and operation go on undisturbed")
+    func forkInMidSession() async {
+      _ = TestStore.shared
+      await #expect(processExitsWith: .success) {
+        let module = InitializedModule()
+        let session = module.openAsUser()
+        let key = genericKey(session)
+        var data: [UInt8] = [1, 2, 3]
+        let expected = withMechanism(CKM_SHA256_HMAC) { sign(session, $0, key, [1, 2, 3]).1 }
+        withMechanism(CKM_SHA256_HMAC) { require(p11.C_SignInit!(session, $0, key) == CKR_OK, "C_SignInit") }
+        require(p11.C_SignUpdate!(session, &data, 3) == CKR_OK, "C_SignUpdate")
+        let child = forkProcess()
+        if child == 0 {
+          var info = CK_SESSION_INFO()
+          require(p11.C_GetSessionInfo!(session, &info) == CKR_CRYPTOKI_NOT_INITIALIZED, "inherited")
+          require(p11.C_Finalize!(nil) == CKR_CRYPTOKI_NOT_INITIALIZED, "C_Finalize")
+          require(p11.C_Initialize!(nil) == CKR_OK, "C_Initialize in the child")
+          require(p11.C_GetSessionInfo!(session, &info) == CKR_SESSION_HANDLE_INVALID, "inherited handle")
+          let own = module.open()
+          require(module.state(own) == CKS_RW_PUBLIC_SESSION, "login inherited")
+          require(module.login(own) == CKR_OK, "C_Login in the child")
+          let ownKey = genericKey(own)
+          withMechanism(CKM_SHA256_HMAC) { require(sign(own, $0, ownKey, [9]).0 == CKR_OK, "C_Sign in the child") }
+          require(p11.C_Finalize!(nil) == CKR_OK, "C_Finalize in the child")
+          _exit(0)
+        }
+        require(status(of: child) == 0, "the child failed")
+        let (result, signature) = output { p11.C_SignFinal!(session, $0, $1) }
+        require(result == CKR_OK && signature == expected, "the parent's operation: \(name(result))")
+        require(module.state(session) == CKS_RW_USER_FUNCTIONS, "the parent's login")
+      }
+    }
+
+    @Test("the death of the secure world gives CKR_DEVICE_REMOVED, and the next session works")
+    func secureWorldKilled() async {
+      _ = TestStore.shared
+      await #expect(processExitsWith: .success) {
+        let module = InitializedModule()
+        let session = module.openAsUser()
+        let key = aesKey(session, token: true, label: "survives")
+        require(key != 0, "key")
+        guard let world = TestStore.shared.secureWorld else { return require(false, "no secure world") }
+        require(kill(world, SIGKILL) == 0, "kill")
+        usleep(100_000)
+        withMechanism(CKM_AES_ECB) {
+          require(encrypt(session, $0, key, [UInt8](repeating: 0, count: 16)).0 == CKR_DEVICE_REMOVED, "C_Encrypt")
+        }
+        var info = CK_SESSION_INFO()
+        require(p11.C_GetSessionInfo!(session, &info) == CKR_DEVICE_REMOVED, "C_GetSessionInfo")
+        let next = module.open()
+        require(module.state(next) == CKS_RW_PUBLIC_SESSION, "state")
+        require(p11.C_CloseSession!(session) == CKR_OK, "C_CloseSession of the dead session")
+        require(module.login(next) == CKR_OK, "C_Login")
+        require(find(next, [(CKA_LABEL, .text("survives"))])?.count ?? 0 >= 1, "the committed key is lost")
+        require(TestStore.shared.secureWorld != world, "the same process")
+      }
+    }
+
+    @Test("a call in flight when the secure world dies comes back with CKR_DEVICE_REMOVED")
+    func killedInFlight() async {
+      _ = TestStore.shared
+      await #expect(processExitsWith: .success) {
+        let module = InitializedModule()
+        let session = module.openAsUser()
+        let key = aesKey(session)
+        guard let world = TestStore.shared.secureWorld else { return require(false, "no secure world") }
+        let killer = Thread {
+          usleep(50_000)
+          kill(world, SIGKILL)
+        }
+        killer.start()
+        let data = [UInt8](repeating: 1, count: 8 << 20)
+        let begin = Date()
+        var result = CKR_OK
+        while result == CKR_OK, Date().timeIntervalSince(begin) < 10 {
+          result = withMechanism(CKM_AES_CBC_PAD, [UInt8](repeating: 1, count: 16)) {
+            encrypt(session, $0, key, data).0
+          }
+        }
+        require(result == CKR_DEVICE_REMOVED, name(result))
+        require(Date().timeIntervalSince(begin) < 5, "it took too long to notice")
+      }
+    }
+
+    @Test("two processes see the same token at once")
+    func twoProcesses() async {
+      let module = InitializedModule()
+      let session = module.openAsUser()
+      let key = aesKey(session, token: true, label: "shared")
+      let own = aesKey(session, label: "own")
+      #expect(key != own)
+      await #expect(processExitsWith: .success) {
+        let module = InitializedModule()
+        let session = module.open()
+        require(find(session, [(CKA_LABEL, .text("shared"))]) == [], "a private object without a login")
+        require(module.login(session) == CKR_OK, "C_Login")
+        guard let keys = find(session, [(CKA_LABEL, .text("shared"))]), let key = keys.first else {
+          return require(false, "the other process's token object is not there")
+        }
+        require(find(session, [(CKA_LABEL, .text("own"))]) == [], "the other process's session object is seen")
+        withMechanism(CKM_AES_ECB) {
+          require(encrypt(session, $0, key, [UInt8](repeating: 0, count: 16)).0 == CKR_OK, "C_Encrypt")
+        }
+        require(p11.C_DestroyObject!(session, key) == CKR_OK, "C_DestroyObject")
+      }
+      // What the other process destroyed is gone here, although this process knew the key.
+      withMechanism(CKM_AES_ECB) { #expect(p11.C_EncryptInit!(session, $0, key) == CKR_KEY_HANDLE_INVALID) }
+      #expect(find(session, [(CKA_LABEL, .text("shared"))]) == [])
+    }
+  }
+}
