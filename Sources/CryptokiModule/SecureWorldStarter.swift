@@ -18,30 +18,27 @@ struct StartFailure: Error {
 
 /// Finds the secure world of one store, or starts it.
 struct SecureWorldStarter {
-  /// The store's directory.
-  let store: String
-  /// The secure world's program, when the configuration names it.
-  let program: String?
+  private let configuration: Configuration
   /// Nanoseconds from the first attempt to the last.
   private static let patience: UInt64 = 10_000_000_000
 
   /// As the user's or the system's configuration says.
   init(readingConfiguration: ()) throws(StartFailure) {
-    do {
-      let configuration = try Configuration.load()
-      store = configuration.store
-      program = configuration.secureWorld
+    do throws(ConfigurationError) {
+      configuration = try Configuration.load()
     } catch {
       throw StartFailure(reason: "\(error)")
     }
   }
 
-  private var socket: String { store + "/tee.sock" }
+  private var store: String { configuration.store }
+  private var socket: String { configuration.socket ?? store + "/tee.sock" }
 
   /// Connects, having started the secure world if nobody listens. Of several processes that come at once, one starts it.
   func connect() throws(StartFailure) -> InvokeClient {
     let deadline = MonotonicClock.now() &+ Self.patience
     if let client = try attempt() { return client }
+    guard configuration.socket == nil else { throw StartFailure(reason: "no secure world listens on \(socket)") }
     try makeStore()
     return try connect(holding: try takeLock(), until: deadline)
   }
@@ -115,8 +112,8 @@ struct SecureWorldStarter {
     let far = pair.far
     do throws(SystemError) {
       try spawnDetached(
-        executable: program, arguments: [program, "--store", store, "--ready-fd", "3"], environment: Environment.all(),
-        readyDescriptor: far.descriptor.number)
+        executable: program, arguments: [program, "--store", store, "--ready-fd", "3"],
+        environment: Environment.isPrivileged ? [] : Environment.all(), readyDescriptor: far.descriptor.number)
     } catch {
       throw StartFailure(reason: "cannot start \(program): \(error)")
     }
@@ -143,7 +140,7 @@ struct SecureWorldStarter {
   /// The configured program, else the one beside the module (a build folder), else the one of the installation that the
   /// module's folder belongs to: PREFIX/libexec/strongroom, for a module in PREFIX/lib or a folder below it.
   private func locate() throws(StartFailure) -> String {
-    if let program { return program }
+    if let program = configuration.secureWorld { return program }
     guard let folder = Self.moduleFolder() else { throw StartFailure(reason: "cannot tell where the module lies") }
     var candidates = ["\(folder)/\(Self.name)"]
     var prefix = folder

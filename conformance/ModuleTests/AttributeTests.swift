@@ -1,7 +1,7 @@
 import CCryptoki
 import Testing
 
-extension ModuleTests {
+extension ModuleSuite {
   @Suite struct Attributes {
     let module = InitializedModule()
 

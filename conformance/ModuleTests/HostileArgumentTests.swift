@@ -61,7 +61,7 @@ private struct HostileArguments {
   }
 }
 
-extension ModuleTests {
+extension ModuleSuite {
   @Suite struct Hostility {
     /// Calls that end the test instead of testing: a wait without end, the end of the module.
     private static let left: Set<String> = ["C_WaitForSlotEvent", "C_Finalize", "C_Initialize", "C_InitToken"]
@@ -101,19 +101,19 @@ extension ModuleTests {
       let module = InitializedModule()
       let session = module.openAsUser()
       let (aes, mac) = (aesKey(session), genericKey(session))
-      var byte: UInt8 = 0
+      var (byte, other): (UInt8, UInt8) = (0, 0)
       for count: UInt in [1 << 56, 1 << 63, .max - 1, .max] {
         var size: CK_ULONG = 1
         withMechanism(CKM_AES_ECB) { _ = p11.C_EncryptInit!(session, $0, aes) }
-        #expect(p11.C_Encrypt!(session, &byte, count, &byte, &size) == CKR_ARGUMENTS_BAD)
+        #expect(p11.C_Encrypt!(session, &byte, count, &other, &size) == CKR_ARGUMENTS_BAD)
         withMechanism(CKM_AES_ECB) { _ = p11.C_DecryptInit!(session, $0, aes) }
-        #expect(p11.C_DecryptUpdate!(session, &byte, count, &byte, &size) == CKR_ARGUMENTS_BAD)
+        #expect(p11.C_DecryptUpdate!(session, &byte, count, &other, &size) == CKR_ARGUMENTS_BAD)
         withMechanism(CKM_SHA256) { _ = p11.C_DigestInit!(session, $0) }
         #expect(p11.C_DigestUpdate!(session, &byte, count) == CKR_ARGUMENTS_BAD)
         withMechanism(CKM_SHA256_HMAC) { _ = p11.C_SignInit!(session, $0, mac) }
         #expect(p11.C_SignUpdate!(session, &byte, count) == CKR_ARGUMENTS_BAD)
         withMechanism(CKM_SHA256_HMAC) { _ = p11.C_VerifyInit!(session, $0, mac) }
-        #expect(p11.C_Verify!(session, &byte, 1, &byte, count) == CKR_ARGUMENTS_BAD)
+        #expect(p11.C_Verify!(session, &byte, 1, &other, count) == CKR_ARGUMENTS_BAD)
         #expect(p11.C_SeedRandom!(session, &byte, count) == CKR_ARGUMENTS_BAD)
         #expect(p11.C_FindObjectsInit!(session, nil, count) == CKR_ARGUMENTS_BAD)
       }

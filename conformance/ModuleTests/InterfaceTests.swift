@@ -2,11 +2,11 @@ import CCryptoki
 import Glibc
 import Testing
 
-extension ModuleTests {
+extension ModuleSuite {
   @Suite struct Interfaces {
     private func interface(_ name: String?, _ version: CK_VERSION?, _ flags: UInt) -> (CK_RV, CK_VERSION?) {
       var found: UnsafeMutablePointer<CK_INTERFACE>?
-      var text = name.map { Array($0.utf8) + [0] } ?? []
+      var text: [UInt8] = name.map { Array($0.utf8) + [0] } ?? [0]
       var wanted = version ?? CK_VERSION()
       let result = withUnsafeMutablePointer(to: &wanted) { pointer in
         text.withUnsafeMutableBufferPointer { bytes in

@@ -20,7 +20,7 @@ private func status(of child: pid_t, seconds: Int = 20) -> Int32? {
   return nil
 }
 
-extension ModuleTests {
+extension ModuleSuite {
   @Suite struct Processes {
     @Test("a child of fork starts afresh, and its parent's session and operation go on undisturbed")
     func forkInMidSession() async {

@@ -68,7 +68,7 @@ struct TestStore {
 }
 
 /// The module between C_Initialize and C_Finalize, in a test.
-final class InitializedModule {
+final class InitializedModule: Sendable {
   init() {
     _ = TestStore.shared
     let result = p11.C_Initialize!(nil)

@@ -2,4 +2,4 @@ import Testing
 
 /// All tests of the module in this process: it has one state, so they come one after the other.
 @Suite(.serialized)
-struct ModuleTests {}
+struct ModuleSuite {}
