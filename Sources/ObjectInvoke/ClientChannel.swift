@@ -4,6 +4,24 @@ import LinuxSystem
 import Synchronization
 import Wire
 
+/// How many invocations went through one channel. It outlives the channel, for the sum.
+final class InvocationCounter: Sendable {
+  private let invocations = Atomic<UInt64>(0)
+  private let retired = Atomic<Bool>(false)
+
+  /// Only the thread that has acquired the channel counts.
+  @inline(__always)
+  func count() {
+    invocations.store(invocations.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+  }
+
+  func retire() { retired.store(true, ordering: .releasing) }
+
+  /// Whether the channel has gone, and the value is final.
+  var isRetired: Bool { retired.load(ordering: .acquiring) }
+  var value: UInt64 { invocations.load(ordering: .relaxed) }
+}
+
 /// The client's end of one channel: carries the invocations of one thread at a time.
 final class ClientChannel: @unchecked Sendable {
   // Sendable: what changes belongs to the thread that has acquired the channel.
@@ -13,14 +31,14 @@ final class ClientChannel: @unchecked Sendable {
   private let inUse = Atomic<Bool>(false)
   /// Whether the channel stays with a thread, and is not given back to the free ones after each use.
   var belongsToThread = false
-  /// Written by the thread that has acquired the channel alone.
-  private let invocations = Atomic<UInt64>(0)
+  private let counter: InvocationCounter
   private var sequence: UInt32 = 0
   private var inputPut: UInt64 = 0
   private var outputTaken: UInt64 = 0
   private let waiting: ClientWaiting
 
-  init(memory: ChannelMemory, state: ClientState) {
+  init(memory: ChannelMemory, state: ClientState, counter: InvocationCounter) {
+    self.counter = counter
     self.memory = memory
     self.state = state
     waiting = ClientWaiting(memory: memory, state: state)
@@ -28,10 +46,8 @@ final class ClientChannel: @unchecked Sendable {
 
   deinit {
     if state.isAbandoned { memory.region.abandon() }
-    state.retire(self)
+    counter.retire()
   }
-
-  var invocationCount: UInt64 { invocations.load(ordering: .relaxed) }
 
   /// Takes the channel for one invocation; false when one is in progress (the caller is inside of it, or another thread).
   @inline(__always)
@@ -96,7 +112,7 @@ final class ClientChannel: @unchecked Sendable {
     clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount).littleEndian)
     clinux_store64_relaxed(line + Field.outputCapacity, UInt64(output.count).littleEndian)
     sequence = next
-    invocations.store(invocations.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    counter.count()
     memory.requestSequence.store(next)
 
     var drained = 0

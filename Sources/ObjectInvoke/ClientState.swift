@@ -20,7 +20,8 @@ final class ClientState: Sendable {
 
   private struct Channels {
     var free: [ClientChannel] = []
-    var counted: [Unmanaged<ClientChannel>] = []
+    var counters: [InvocationCounter] = []
+    /// What counters of channels that have gone had counted.
     var retired: UInt64 = 0
   }
   private let channels = Mutex(Channels())
@@ -75,7 +76,7 @@ final class ClientState: Sendable {
 
   var invocationCount: UInt64 {
     let ofChannels = channels.withLock { channels in
-      channels.counted.reduce(channels.retired) { $0 &+ $1.takeUnretainedValue().invocationCount }
+      channels.counters.reduce(channels.retired) { $0 &+ $1.value }
     }
     return ofChannels &+ controlInvocations.load(ordering: .relaxed)
   }
@@ -106,21 +107,15 @@ final class ClientState: Sendable {
       refusedAt.store(MonotonicClock.now(), ordering: .relaxed)
       return nil
     }
-    let channel = ClientChannel(memory: memory, state: self)
+    let counter = InvocationCounter()
+    let channel = ClientChannel(memory: memory, state: self, counter: counter)
     _ = channel.acquire()
-    // The list does not own: channels that threads hold go with their threads.
-    channels.withLock { $0.counted.append(Unmanaged.passUnretained(channel)) }
-    return channel
-  }
-
-  /// Called by a channel that goes.
-  func retire(_ channel: ClientChannel) {
-    if isAbandoned { return }
-    let address = Unmanaged.passUnretained(channel).toOpaque()
     channels.withLock { channels in
-      channels.counted.removeAll { $0.toOpaque() == address }
-      channels.retired &+= channel.invocationCount
+      channels.retired &+= channels.counters.reduce(0) { $1.isRetired ? $0 &+ $1.value : $0 }
+      channels.counters.removeAll { $0.isRetired }
+      channels.counters.append(counter)
     }
+    return channel
   }
 
   // MARK: Control socket
