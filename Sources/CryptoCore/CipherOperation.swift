@@ -26,13 +26,12 @@ public enum CipherMode: @unchecked Sendable {
   /// Counter mode: a 16-byte first counter block, counted up as one 128-bit number (NIST SP 800-38A). See
   /// `counterBlocksBeforeWrap` for callers whose counter is narrower.
   case counter(firstBlock: UnsafeRawBufferPointer)
-  /// GCM (NIST SP 800-38D): an IV of 1 to 128 bytes (libcrypto's limit), a tag of 4 to 16 bytes.
+  /// GCM (NIST SP 800-38D): an IV of one byte or more, a tag of 4 to 16 bytes.
   case gcm(iv: UnsafeRawBufferPointer, tagByteCount: Int, tag: TagPlacement)
 }
 
 extension AESKey {
-  /// Begins an operation. Throws `.invalidParameter` for an IV or tag of a wrong byte count, `.unsupported` for a GCM
-  /// IV above 128 bytes.
+  /// Begins an operation. Throws `.invalidParameter` for an IV or tag of a wrong byte count.
   public func begin(_ mode: CipherMode, _ direction: CipherDirection) throws(CryptoError) -> sending CipherOperation {
     try CipherOperation(key: self, mode, direction)
   }
@@ -56,6 +55,8 @@ public final class CipherOperation {
   private let kind: Kind
   private let tagByteCount: Int
   private let tagPlacement: TagPlacement
+  /// Does a GCM whose IV libcrypto does not take; the context is idle then.
+  private let longIV: LongIVGaloisCounter?
   /// Whether the context fits the key's pool again.
   private var isPoolable = true
   /// Bytes taken in that have not come out: a part of a block, the block that may be padding, or the possible tag.
@@ -87,7 +88,10 @@ public final class CipherOperation {
       (tagByteCount, tagPlacement) = (count, placement)
     }
     try Self.checkParameters(kind, iv, tagByteCount: tagByteCount)
+    longIV =
+      if kind == .gcm, let iv, iv.count > Self.longestIV { try LongIVGaloisCounter(key: key, iv: iv) } else { nil }
     context = try key.takeContext(schedule)
+    if longIV != nil { return }
     if kind == .gcm, let iv, iv.count != 12 {
       isPoolable = false
       let status = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, Int32(iv.count), nil)
@@ -95,6 +99,9 @@ public final class CipherOperation {
     }
     try restart(context, iv: iv?.baseAddress)
   }
+
+  /// libcrypto's limit for GCM, in bytes.
+  private static let longestIV = 128
 
   private static func checkParameters(
     _ kind: Kind, _ iv: UnsafeRawBufferPointer?, tagByteCount: Int
@@ -104,7 +111,6 @@ public final class CipherOperation {
       guard iv.count > 0, (4...16).contains(tagByteCount) else {
         throw CryptoError(.invalidParameter, in: "AES-GCM", reason: "IV or tag byte count")
       }
-      guard iv.count <= 128 else { throw CryptoError(.unsupported, in: "AES-GCM", reason: "IV above 128 bytes") }
     } else if iv.count != AESKey.blockByteCount {
       throw CryptoError(.invalidParameter, in: "AES", reason: "IV is not one block")
     }
@@ -139,6 +145,7 @@ public final class CipherOperation {
   /// Takes in associated data, before the first `update`; in parts as the caller likes. Only for GCM.
   public func authenticate(_ associatedData: UnsafeRawBufferPointer) throws(CryptoError) {
     guard kind == .gcm else { throw CryptoError(.unsupported, in: "CipherOperation.authenticate") }
+    if let longIV { return try longIV.authenticate(associatedData) }
     _ = try transform(context, associatedData, into: nil)
   }
 
@@ -171,10 +178,19 @@ public final class CipherOperation {
       // No room and none needed; libcrypto takes a NULL output for associated data, so it gets an address.
       var span = block.mutableSpan
       return try span.withUnsafeMutableBytes { (scratch) throws(CryptoError) in
-        try transform(context, input, into: scratch.baseAddress)
+        try process(input, into: scratch.baseAddress)
       }
     }
-    return try transform(context, input, into: start)
+    return try process(input, into: start)
+  }
+
+  @inline(__always)
+  private func process(
+    _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawPointer?
+  ) throws(CryptoError) -> Int {
+    guard let longIV else { return try transform(context, input, into: output) }
+    try longIV.apply(input, into: output, encrypts: schedule.encrypts)
+    return input.count
   }
 
   private static func overlap(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> Bool {
@@ -235,24 +251,37 @@ public final class CipherOperation {
     if !schedule.encrypts, pendingByteCount != AESKey.blockByteCount {
       throw CryptoError(.dataLength, in: "AES-CBC", reason: "not whole blocks")
     }
-    if schedule.encrypts, output.count < 16 { throw CryptoError(.bufferTooSmall, in: "CipherOperation.finish") }
-    let kind: CryptoError.Kind = schedule.encrypts ? .libraryFailure : .badPadding
-    let end = try SecretBytes(count: 16) { (block) throws(CryptoError) in
-      try preservingErrorQueue { () throws(CryptoError) in
-        var written: Int32 = 0
-        let start = block.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        try check(EVP_CipherFinal_ex(context, start, &written), "EVP_CipherFinal_ex", kind)
-        return Int(written)
-      }
+    if schedule.encrypts {
+      guard output.count >= 16 else { throw CryptoError(.bufferTooSmall, in: "CipherOperation.finish") }
+      return try finishBlock(into: output.baseAddress)
     }
-    return try write(end, into: output)
+    var block = InlineArray<16, UInt8>(repeating: 0)
+    var span = block.mutableSpan
+    return try span.withUnsafeMutableBytes { (block) throws(CryptoError) in
+      defer { wipe(block) }
+      let count = try finishBlock(into: block.baseAddress)
+      let end = UnsafeRawBufferPointer(rebasing: block[..<count])
+      if output.count >= count {
+        output.copyMemory(from: end)
+        return count
+      }
+      unwrittenEnd = SecretBytes(copying: end)
+      throw CryptoError(.bufferTooSmall, in: "CipherOperation.finish")
+    }
+  }
+
+  /// Ends the context of a padded operation and answers how many bytes it wrote to the block at `output`.
+  private func finishBlock(into output: UnsafeMutableRawPointer?) throws(CryptoError) -> Int {
+    try preservingErrorQueue { () throws(CryptoError) in
+      var written: Int32 = 0
+      let status = EVP_CipherFinal_ex(context, output?.assumingMemoryBound(to: UInt8.self), &written)
+      try check(status, "EVP_CipherFinal_ex", schedule.encrypts ? .libraryFailure : .badPadding)
+      return Int(written)
+    }
   }
 
   private func write(_ end: SecretBytes, into output: UnsafeMutableRawBufferPointer) throws(CryptoError) -> Int {
-    guard output.count >= end.count else {
-      unwrittenEnd = end
-      throw CryptoError(.bufferTooSmall, in: "CipherOperation.finish")
-    }
+    guard output.count >= end.count else { throw CryptoError(.bufferTooSmall, in: "CipherOperation.finish") }
     end.withBytes { output.copyMemory(from: $0) }
     return end.count
   }
@@ -268,6 +297,11 @@ public final class CipherOperation {
     guard let start = output.baseAddress, output.count >= tagByteCount else {
       throw CryptoError(.bufferTooSmall, in: "CipherOperation.finish")
     }
+    if let longIV {
+      let tag = try longIV.finish()
+      for index in 0..<tagByteCount { output[index] = tag[index] }
+      return tagByteCount
+    }
     var written: Int32 = 0
     guard EVP_CipherFinal_ex(context, start.assumingMemoryBound(to: UInt8.self), &written) == 1 else {
       throw CryptoError(.libraryFailure, in: "EVP_CipherFinal_ex")
@@ -279,6 +313,13 @@ public final class CipherOperation {
   }
 
   private func verify(tag: UnsafeRawBufferPointer) throws(CryptoError) {
+    if let longIV {
+      let matched = try longIV.finish().span.withUnsafeBytes { expected in
+        constantTimeEqual(UnsafeRawBufferPointer(rebasing: expected[..<tag.count]), tag)
+      }
+      guard matched else { throw CryptoError(.authenticationFailed, in: "AES-GCM") }
+      return
+    }
     try preservingErrorQueue { () throws(CryptoError) in
       let start = UnsafeMutableRawPointer(mutating: tag.baseAddress)
       let status = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, Int32(tag.count), start)
@@ -306,7 +347,7 @@ public final class CipherOperation {
     var written = 0
     if fromHeld > 0 {
       written = try heldBack.span.withUnsafeBytes { (held) throws(CryptoError) in
-        try transform(context, UnsafeRawBufferPointer(rebasing: held[..<fromHeld]), into: output.baseAddress)
+        try process(UnsafeRawBufferPointer(rebasing: held[..<fromHeld]), into: output.baseAddress)
       }
       pendingByteCount -= fromHeld
       for index in 0..<pendingByteCount { heldBack[index] = heldBack[index + fromHeld] }
@@ -317,7 +358,7 @@ public final class CipherOperation {
       pendingByteCount += 1
     }
     let ready = UnsafeRawBufferPointer(rebasing: input[..<fromInput])
-    return written + (try transform(context, ready, into: output.baseAddress.map { $0 + written }))
+    return written + (try process(ready, into: output.baseAddress.map { $0 + written }))
   }
 }
 

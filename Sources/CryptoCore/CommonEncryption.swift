@@ -5,15 +5,10 @@ import COpenSSL
 
 /// The counter stream of `cenc` and `cens`: one sample's encrypted bytes, range after range.
 ///
-/// Only the low 64 bits of the 16-byte counter block count, and they wrap (section 9.3); libcrypto would carry into the
-/// high 64 bits, so the stream starts its context again there. A range that ends inside a block leaves the rest of the
-/// block's key stream to the next range. Not for two threads at once.
+/// Only the low 64 bits of the 16-byte counter block count, and they wrap (section 9.3). A range that ends inside a
+/// block leaves the rest of the block's key stream to the next range. Not for two threads at once.
 public final class CommonEncryptionCounterStream {
-  private let key: AESKey
-  private let context: OpaquePointer
-  private var counterBlock: InlineArray<16, UInt8>
-  /// Bytes of key stream left before the low 64 bits wrap; nil when that is beyond any sample.
-  private var bytesBeforeWrap: Int?
+  private let stream: CounterStream
 
   /// `iv` has 16 bytes, or 8, which stand for the high half of the first counter block over a counter of 0.
   /// Throws `.invalidParameter` for another count.
@@ -21,17 +16,10 @@ public final class CommonEncryptionCounterStream {
     guard iv.count == 8 || iv.count == 16 else {
       throw CryptoError(.invalidParameter, in: "CommonEncryptionCounterStream", reason: "IV is not 8 or 16 bytes")
     }
-    self.key = key
-    counterBlock = InlineArray(repeating: 0)
-    for index in 0..<iv.count { counterBlock[index] = iv[index] }
-    let counter = (8..<16).reduce(UInt64(0)) { $0 << 8 | UInt64(iv.count == 16 ? iv[$1] : 0) }
-    let blocksLeft = 0 &- counter  // 0 stands for 2^64
-    bytesBeforeWrap = blocksLeft == 0 || blocksLeft > UInt64(Int.max / 16) ? nil : Int(blocksLeft) * 16
-    context = try key.takeContext(.counter)
-    try startFromCounterBlock()
+    var firstBlock = InlineArray<16, UInt8>(repeating: 0)
+    for index in 0..<iv.count { firstBlock[index] = iv[index] }
+    stream = try CounterStream(key: key, firstBlock: firstBlock, counterByteCount: 8)
   }
-
-  deinit { key.giveBack(context, .counter) }
 
   /// Encrypts or decrypts `input`, the sample's next encrypted bytes, into `output`, which may be the same memory.
   /// Throws `.bufferTooSmall` when `output` is shorter.
@@ -41,25 +29,7 @@ public final class CommonEncryptionCounterStream {
     guard output.count >= input.count else {
       throw CryptoError(.bufferTooSmall, in: "CommonEncryptionCounterStream.apply")
     }
-    var done = 0
-    while done < input.count {
-      let count = min(input.count - done, bytesBeforeWrap ?? Int.max)
-      let part = UnsafeRawBufferPointer(rebasing: input[done..<done + count])
-      done += try transform(context, part, into: output.baseAddress.map { $0 + done })
-      guard let left = bytesBeforeWrap else { continue }
-      bytesBeforeWrap = left - count
-      if left == count {
-        for index in 8..<16 { counterBlock[index] = 0 }
-        bytesBeforeWrap = nil
-        try startFromCounterBlock()
-      }
-    }
-  }
-
-  private func startFromCounterBlock() throws(CryptoError) {
-    try counterBlock.span.withUnsafeBytes { (block) throws(CryptoError) in
-      try restart(context, iv: block.baseAddress)
-    }
+    try stream.apply(input, into: output.baseAddress)
   }
 }
 

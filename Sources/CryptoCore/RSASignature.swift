@@ -88,6 +88,37 @@ extension RSAPublicKey {
     }
   }
 
+  /// The data that `signature` was made of, for `.pkcs1Unhashed` and `.unpadded`.
+  ///
+  /// Throws `.dataLength` unless the signature has the modulus's byte count, `.messageTooLongForKey` where it is not below
+  /// the modulus, `.badPadding`, and `.unsupported` for the schemes over digests.
+  public func recover(
+    _ signature: UnsafeRawBufferPointer, _ scheme: RSASignatureScheme
+  ) throws(CryptoError) -> [UInt8] {
+    guard scheme == .pkcs1Unhashed || scheme == .unpadded else {
+      throw CryptoError(.unsupported, in: "RSAPublicKey.recover")
+    }
+    guard signature.count == byteCount else { throw CryptoError(.dataLength, in: "RSAPublicKey.recover") }
+    guard modulus.withRawBytes({ signature.lexicographicallyPrecedes($0) }) else {
+      throw CryptoError(.messageTooLongForKey, in: "RSAPublicKey.recover")
+    }
+    return try key.withContext { (context) throws(CryptoError) in
+      try scheme.withParameters { (list) throws(CryptoError) in
+        let status = EVP_PKEY_verify_recover_init_ex(context, list)
+        try check(status, "EVP_PKEY_verify_recover_init_ex", .unsupported)
+      }
+    } _: { (context) throws(CryptoError) in
+      try [UInt8](count: byteCount) { (output) throws(CryptoError) in
+        var count = output.count
+        let status = EVP_PKEY_verify_recover(
+          context, output.baseAddress?.assumingMemoryBound(to: UInt8.self), &count,
+          signature.baseAddress?.assumingMemoryBound(to: UInt8.self), signature.count)
+        try check(status, "EVP_PKEY_verify_recover", .badPadding)
+        return count
+      }
+    }
+  }
+
   private func isValidEncoded(
     _ signature: UnsafeRawBufferPointer, for message: UnsafeRawBufferPointer, _ scheme: RSASignatureScheme
   ) throws(CryptoError) -> Bool {

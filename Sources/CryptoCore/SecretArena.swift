@@ -66,9 +66,8 @@ private struct PageArena {
   let protection: SecretArena.Protection
   private nonisolated(unsafe) let base: UnsafeMutableRawPointer
   private var pages: [Page]
-  /// Per class, a page that had room when last looked at.
-  private var roomHint: [Int]
-  private var freePageHint = 0
+  /// Per class, the pages that have a block left; the last one is taken from.
+  private var pagesWithRoom: [[Int]]
 
   init(byteCount: Int) throws(CryptoError) {
     let pageCount = (byteCount + Self.pageByteCount - 1) / Self.pageByteCount
@@ -84,7 +83,7 @@ private struct PageArena {
     }
     madvise(base, mappedByteCount, Int32(MADV_DONTFORK))
     pages = Array(repeating: .free, count: pageCount)
-    roomHint = Array(repeating: -1, count: Self.classCount)
+    pagesWithRoom = Array(repeating: [], count: Self.classCount)
   }
 
   private static func mapSecretMemory(byteCount: Int) -> UnsafeMutableRawPointer? {
@@ -98,16 +97,18 @@ private struct PageArena {
 
   /// A block of at least `byteCount` bytes, aligned to 16, or nil when none is left.
   mutating func allocate(byteCount: Int) -> UnsafeMutableRawPointer? {
-    guard let sizeClass = Self.sizeClass(byteCount) else { return allocateRun(byteCount: byteCount) }
-    if let block = takeBlock(inPage: roomHint[sizeClass], sizeClass: sizeClass) { return block }
-    for page in pages.indices {
-      guard let block = takeBlock(inPage: page, sizeClass: sizeClass) else { continue }
-      roomHint[sizeClass] = page
-      return block
+    guard let sizeClass = Self.sizeClass(byteCount) else {
+      let needed = Self.pageCount(byteCount)
+      guard let first = takeRun(pageCount: needed) else { return nil }
+      for page in first..<first + needed { pages[page] = .run }
+      return base + first * Self.pageByteCount
     }
-    guard let page = firstFreeRun(pageCount: 1) else { return nil }
-    pages[page] = .blocks(sizeClass: sizeClass, taken: (0, 0))
-    roomHint[sizeClass] = page
+    if pagesWithRoom[sizeClass].isEmpty {
+      guard let page = takeRun(pageCount: 1) else { return nil }
+      pages[page] = .blocks(sizeClass: sizeClass, taken: (0, 0))
+      pagesWithRoom[sizeClass].append(page)
+    }
+    guard let page = pagesWithRoom[sizeClass].last else { return nil }
     return takeBlock(inPage: page, sizeClass: sizeClass)
   }
 
@@ -116,59 +117,60 @@ private struct PageArena {
     let offset = pointer - base
     guard offset >= 0, offset < pages.count * Self.pageByteCount else { return false }
     let page = offset / Self.pageByteCount
-    switch pages[page] {
-    case .blocks(let sizeClass, var taken):
-      let block = offset % Self.pageByteCount / (Self.smallestBlockByteCount << sizeClass)
+    if case .blocks(let sizeClass, var taken) = pages[page] {
+      if Self.isFull(taken, sizeClass: sizeClass) { pagesWithRoom[sizeClass].append(page) }
+      let block = offset % Self.pageByteCount / Self.blockByteCount(sizeClass)
       if block < 64 { taken.low &= ~(1 << block) } else { taken.high &= ~(1 << (block - 64)) }
-      let isEmpty = taken.low == 0 && taken.high == 0
-      pages[page] = isEmpty ? .free : .blocks(sizeClass: sizeClass, taken: taken)
-      if !isEmpty { roomHint[sizeClass] = page }
-    case .run, .free:
+      pages[page] = .blocks(sizeClass: sizeClass, taken: taken)
+    } else {
       for freed in page..<page + Self.pageCount(byteCount) { pages[freed] = .free }
     }
-    freePageHint = min(freePageHint, page)
     return true
   }
 
   private mutating func takeBlock(inPage page: Int, sizeClass: Int) -> UnsafeMutableRawPointer? {
-    guard pages.indices.contains(page), case .blocks(sizeClass, var taken) = pages[page] else { return nil }
-    let blockCount = Self.pageByteCount / (Self.smallestBlockByteCount << sizeClass)
+    guard case .blocks(_, var taken) = pages[page] else { return nil }
     var block = (~taken.low).trailingZeroBitCount
     if block == 64 { block += (~taken.high).trailingZeroBitCount }
-    guard block < blockCount else { return nil }
     if block < 64 { taken.low |= 1 << block } else { taken.high |= 1 << (block - 64) }
     pages[page] = .blocks(sizeClass: sizeClass, taken: taken)
-    return base + page * Self.pageByteCount + block * (Self.smallestBlockByteCount << sizeClass)
+    if Self.isFull(taken, sizeClass: sizeClass) { pagesWithRoom[sizeClass].removeLast() }
+    return base + page * Self.pageByteCount + block * Self.blockByteCount(sizeClass)
   }
 
-  private mutating func allocateRun(byteCount: Int) -> UnsafeMutableRawPointer? {
-    let needed = Self.pageCount(byteCount)
-    guard needed <= pages.count, let first = firstFreeRun(pageCount: needed) else { return nil }
-    for page in first..<first + needed { pages[page] = .run }
-    return base + first * Self.pageByteCount
+  /// The first of `pageCount` free pages in a row. Pages whose blocks are all free count once nothing else is left.
+  private mutating func takeRun(pageCount: Int) -> Int? {
+    if let first = firstFreeRun(pageCount: pageCount) { return first }
+    for page in pages.indices {
+      guard case .blocks(let sizeClass, (0, 0)) = pages[page] else { continue }
+      pages[page] = .free
+      pagesWithRoom[sizeClass].removeAll { $0 == page }
+    }
+    return firstFreeRun(pageCount: pageCount)
   }
 
-  private mutating func firstFreeRun(pageCount needed: Int) -> Int? {
-    var start = freePageHint
-    var sawFree = false
+  private func firstFreeRun(pageCount needed: Int) -> Int? {
     var length = 0
-    for page in freePageHint..<pages.count {
+    for page in pages.indices {
       guard case .free = pages[page] else {
         length = 0
-        start = page + 1
-        if !sawFree { freePageHint = page + 1 }
         continue
       }
-      sawFree = true
       length += 1
-      if length == needed { return start }
+      if length == needed { return page - needed + 1 }
     }
     return nil
   }
 
+  private static func isFull(_ taken: (low: UInt64, high: UInt64), sizeClass: Int) -> Bool {
+    taken.low.nonzeroBitCount + taken.high.nonzeroBitCount == pageByteCount / blockByteCount(sizeClass)
+  }
+
+  private static func blockByteCount(_ sizeClass: Int) -> Int { smallestBlockByteCount << sizeClass }
+
   private static func pageCount(_ byteCount: Int) -> Int { (byteCount - 1) / pageByteCount + 1 }
 
   private static func sizeClass(_ byteCount: Int) -> Int? {
-    (0..<classCount).first { byteCount <= smallestBlockByteCount << $0 }
+    (0..<classCount).first { byteCount <= blockByteCount($0) }
   }
 }

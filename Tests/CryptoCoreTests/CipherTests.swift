@@ -351,4 +351,40 @@ struct GaloisCounterModeTests {
     let ecb = try Mode.ecb.begin(AESKey(SecretBytes(copying: key)), .encrypt)
     #expect(kind { try associated.withUnsafeBytes { try ecb.authenticate($0) } } == .unsupported)
   }
+
+  // By an independent computation, itself checked against the specification's test case 5.
+  static let longIVs: [(byteCount: Int, sealed: String)] = [
+    (
+      129,
+      """
+      7310e5a6e23f49e94dcf9e16f6b4db72ec9258cb12ddf0fccf484fd02f8deb26c5a0a9013b24ea86e4ccb2be8792eaa9
+      e5fa074938957b668aba148257774567cf84c0dd36a838d53ac66205
+      """
+    ),
+    (
+      5000,
+      """
+      a30e041c90f68564b85e898865a730b421c835fe77742cc96dcc5ee0e1184e4b95756145b538ff5f264afc24c555ebc7
+      566b2e46fba079ae8ecd7add77450ab6f292505dddc55a1d477c879f
+      """
+    ),
+  ]
+
+  @Test("IVs longer than libcrypto takes give the standard's answers, in parts of any size", arguments: [0, 1])
+  func longIVs(index: Int) throws {
+    let iv = (0..<Self.longIVs[index].byteCount).map { UInt8($0 % 251) }
+    let sealed = hex(Self.longIVs[index].sealed)
+    for part in [Int.max, 1, 16, 17, 50] {
+      #expect(try begin(.gcm(iv), .encrypt, aadPart: part).run(plaintext, partByteCount: part) == sealed)
+      #expect(try begin(.gcm(iv), .decrypt, aadPart: part).run(sealed, partByteCount: part) == plaintext)
+    }
+    #expect(try begin(.gcm(iv, tagByteCount: 5), .encrypt).run(plaintext) == Array(sealed.prefix(65)))
+    for position in [0, 59, 60, 75] {
+      var forged = sealed
+      forged[position] ^= 1
+      #expect(kind { _ = try begin(.gcm(iv), .decrypt).run(forged) } == .authenticationFailed)
+    }
+    let large = try randomBytes(count: 100_000)
+    #expect(try begin(.gcm(iv), .decrypt).run(begin(.gcm(iv), .encrypt).run(large)) == large)
+  }
 }

@@ -1,5 +1,6 @@
-import CryptoCore
 import Testing
+
+@testable import CryptoCore
 
 struct CommonEncryptionTests {
   private let key = try! AESKey(secret("2b7e151628aed2a6abf7158809cf4f3c"))
@@ -37,6 +38,24 @@ struct CommonEncryptionTests {
         #expect(try run(iv: iv, zeros, parts: parts) == expected, "\(before) blocks before the wrap, \(parts)")
       }
     }
+  }
+
+  @Test("a counter of 32 bits wraps without touching what stands before it")
+  func narrowCounter() throws {
+    var block = InlineArray<16, UInt8>(repeating: 0xff)
+    block[15] = 0xfe
+    let high = [UInt8](repeating: 0xff, count: 12)
+    let counters: [[UInt8]] = [[255, 255, 255, 254], [255, 255, 255, 255], [0, 0, 0, 0], [0, 0, 0, 1]]
+    let expected = try Mode.ecb.begin(key, .encrypt).run(counters.flatMap { high + $0 })
+    let stream = try CounterStream(key: key, firstBlock: block, counterByteCount: 4)
+    var output = [UInt8](repeating: 0, count: 64)
+    try output.withUnsafeMutableBytes { bytes in
+      for range in [0..<5, 5..<33, 33..<64] {
+        let part = UnsafeMutableRawBufferPointer(rebasing: bytes[range])
+        try stream.apply(UnsafeRawBufferPointer(part), into: part.baseAddress)
+      }
+    }
+    #expect(output == expected)
   }
 
   @Test("an 8-byte IV stands over a counter of zero")

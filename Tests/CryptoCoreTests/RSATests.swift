@@ -90,6 +90,22 @@ struct RSATests {
     #expect(try !key.publicKey.isValid(signature, for: [1, 2, 4], .unpadded))
   }
 
+  @Test("the signed data are recovered, from anything else an error")
+  func recovery() throws {
+    func recover(_ signature: [UInt8], _ scheme: RSASignatureScheme) throws -> [UInt8] {
+      try signature.withUnsafeBytes { try key.publicKey.recover($0, scheme) }
+    }
+    let info = HashAlgorithm.sha256.digestInfoPrefix + digest
+    #expect(try recover(RSASample.pkcs1Signature, .pkcs1Unhashed) == info)
+    #expect(try recover(key.sign([], .pkcs1Unhashed), .pkcs1Unhashed) == [])
+    #expect(try recover(key.sign([5], .unpadded), .unpadded) == [UInt8](repeating: 0, count: 255) + [5])
+    #expect(kind { _ = try recover([UInt8](repeating: 1, count: 256), .pkcs1Unhashed) } == .badPadding)
+    #expect(kind { _ = try recover(RSASample.pssSignature, .pkcs1Unhashed) } == .badPadding)
+    #expect(kind { _ = try recover([], .pkcs1Unhashed) } == .dataLength)
+    #expect(kind { _ = try recover([UInt8](repeating: 0xff, count: 256), .unpadded) } == .messageTooLongForKey)
+    #expect(kind { _ = try recover(RSASample.pkcs1Signature, .pkcs1(.sha256)) } == .unsupported)
+  }
+
   @Test("a ciphertext that is wrong in any way gives one answer; a wrong byte count another")
   func badCiphertexts() throws {
     let oaep = RSAEncryptionScheme.oaep(hash: .sha256, maskHash: .sha1, label: Array("abc".utf8))
