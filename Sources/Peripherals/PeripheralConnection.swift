@@ -66,30 +66,27 @@ public final class PeripheralConnection: Sendable {
     write(&request)
     if request.overflowed { throw .refused(.malformed) }
     let message = try request.withMessage { (bytes) throws(PeripheralError) in try exchange(bytes, memory) }
-    let (reply, refusal) = try message.withUnsafeBufferPointer { (bytes) throws(PeripheralError) in
-      try Self.parse(UnsafeRawBufferPointer(bytes), read)
-    }
+    let (reply, refusal) = message.withUnsafeBufferPointer { Self.parse(UnsafeRawBufferPointer($0), read) }
     if let refusal { throw .refused(refusal) }
-    guard let reply else { throw .malformedReply }
+    guard let reply else {
+      line.withLock { $0.socket = nil }
+      throw .malformedReply
+    }
     return reply
   }
 
+  /// The reply, or the refusal, or neither when the message is not a reply.
   private static func parse<Reply>(
     _ message: UnsafeRawBufferPointer, _ read: (inout WireReader) throws(WireError) -> Reply
-  ) throws(PeripheralError) -> (Reply?, PeripheralStatus?) {
+  ) -> (Reply?, PeripheralStatus?) {
     do throws(WireError) {
       var reader = WireReader(message)
       let status = try reader.u32()
-      if status == 0 {
-        let reply = try read(&reader)
-        try reader.end()
-        return (reply, nil)
-      }
-      guard let refusal = PeripheralStatus(rawValue: status) else { throw .invalid }
+      let reply = status == 0 ? try read(&reader) : nil
       try reader.end()
-      return (nil, refusal)
+      return (reply, PeripheralStatus(rawValue: status))
     } catch {
-      throw .malformedReply
+      return (nil, nil)
     }
   }
 

@@ -36,8 +36,7 @@ public final class PeripheralLauncher: Sendable {
     self.arguments = arguments
   }
 
-  /// A launcher without a child, for a process that may execute programs itself. What it starts is reaped when this
-  /// process has ended.
+  /// A launcher without a child, for a process that may execute programs itself. What it starts is a child of init.
   public convenience init(executable: String, arguments: [PeripheralKind: [String]]) {
     self.init(nil, executable, arguments)
   }
@@ -79,7 +78,9 @@ public final class PeripheralLauncher: Sendable {
             try child.send(bytes, descriptors: [number], waiting: false)
           }
         case .none:
-          try Self.start(kind, executable, arguments, number)
+          try spawnDetached(
+            executable: executable, arguments: Self.commandLine(kind, executable, arguments), environment: [],
+            readyDescriptor: number)
         }
       }
       return PeripheralConnection(pair.near)
@@ -88,12 +89,10 @@ public final class PeripheralLauncher: Sendable {
     }
   }
 
-  private static func start(
-    _ kind: PeripheralKind, _ executable: String, _ arguments: [PeripheralKind: [String]], _ connection: Int32
-  ) throws(SystemError) {
-    _ = try spawnChild(
-      executable: executable, arguments: [executable, kind.name] + (arguments[kind] ?? []), environment: [],
-      descriptors: [connection])
+  private static func commandLine(
+    _ kind: PeripheralKind, _ executable: String, _ arguments: [PeripheralKind: [String]]
+  ) -> [String] {
+    [executable, kind.name] + (arguments[kind] ?? [])
   }
 
   // What follows runs in the child.
@@ -111,7 +110,9 @@ public final class PeripheralLauncher: Sendable {
             arguments[kind] != nil, let end = message.descriptors.takeFirst()
           else { continue }
           // A program that cannot be started closes the connection, which is all there is to say.
-          try? start(kind, executable, arguments, end.number)
+          _ = try? spawnChild(
+            executable: executable, arguments: commandLine(kind, executable, arguments), environment: [],
+            descriptors: [end.number])
         }
       } catch {}
     }
