@@ -104,8 +104,8 @@ let package = Package(
     .testTarget(
       name: "PeripheralsTests",
       dependencies: [
-        "CMedia", "LinuxSystem", "MediaContainer", "MediaPeripherals", "Peripherals", "RestrictedMemory", "Wire",
-        "strongroom-peripheral",
+        "CMedia", "LinuxSystem", "MediaContainer", "MediaPeripherals", "Peripherals", "RestrictedMemory",
+        "Sandbox", "Wire", "strongroom-peripheral",
       ]),
     .testTarget(
       name: "TokenServiceTests",

@@ -12,13 +12,16 @@ public enum PeripheralProgram {
       switch arguments.dropFirst().first {
       case "decoder" where following.isEmpty:
         var service = DecoderPeripheral()
+        try confine()
         try serve(&service, on: connection())
       case "display" where following.count == 1:
         let folder = try FrameFolder(path: following[0])
         var service = try DisplayPeripheral(folder: folder)
+        try confine(writingBeneath: following[0])
         try serve(&service, on: connection())
       case "camera" where following.isEmpty:
         var service = CameraPeripheral()
+        try confine()
         try serve(&service, on: connection())
       default:
         complain("usage: strongroom-peripheral decoder | display FOLDER | camera, started by the secure world")

@@ -107,7 +107,7 @@ public struct SystemCallFilter: Sendable {
   private static func unconditional(_ profile: Profile) -> [String] {
     switch profile {
     case .secureWorld: memory + threads + time + descriptors + messages + files + serving
-    case .peripheral: memory + threads + time + descriptors + messages + files
+    case .peripheral: memory + threads + time + descriptors + messages + files + watchdog
     }
   }
 
@@ -141,5 +141,7 @@ public struct SystemCallFilter: Sendable {
     "fchown", "truncate", "umask", "utimensat", "getdents64", "getcwd", "readlink", "readlinkat", "statfs",
     "fstatfs",
   ]
+  /// A request that takes too long ends the process.
+  private static let watchdog = ["alarm", "setitimer"]
   private static let serving = ["accept", "accept4", "wait4", "waitid", "pidfd_send_signal"]
 }

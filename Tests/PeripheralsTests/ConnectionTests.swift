@@ -1,6 +1,8 @@
+import Foundation
 import Glibc
 import LinuxSystem
 import RestrictedMemory
+import Sandbox
 import Testing
 import Wire
 
@@ -89,6 +91,9 @@ struct ConnectionTests {
       let pair = try MessageSocket.pair()
       try withUnsafeBytes(of: UInt32(1)) { try pair.near.send($0) }
       var service = Endless()
+      // As a peripheral is confined.
+      try harden()
+      try SystemCallFilter(.peripheral).apply()
       try serve(&service, on: pair.far, requestSeconds: 1)
     }
   }
@@ -130,6 +135,29 @@ struct ConnectionTests {
       #expect(byteCount ?? 0 >= 4)
     }
     #expect(child.statusIfEnded() == nil)
+    pair.near.shutDown()
+    #expect(child.wait() == .exited(0))
+  }
+
+  @Test("a peripheral that serves is confined", arguments: ["decoder", "display", "camera"])
+  func confined(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    let pair = try MessageSocket.pair()
+    let child = try spawnChild(
+      executable: peripheralExecutable,
+      arguments: [peripheralExecutable, name] + (name == "display" ? [folder.path] : []), environment: [],
+      descriptors: [pair.far.descriptor.number])
+    // Any answer will do: it is confined before the first.
+    try withUnsafeBytes(of: UInt32(99)) { try pair.near.send($0) }
+    var reply: UInt64 = 0
+    _ = try withUnsafeMutableBytes(of: &reply) { try pair.near.receive(into: $0)?.byteCount }
+    #expect(reply == UInt64(PeripheralStatus.unsupported.rawValue))
+    let status = try String(contentsOfFile: "/proc/\(child.pid)/status", encoding: .utf8)
+    #expect(status.contains("NoNewPrivs:\t1\n"))
+    #expect(status.contains("Seccomp:\t2\n"))
+    let limits = try String(contentsOfFile: "/proc/\(child.pid)/limits", encoding: .utf8)
+    #expect(limits.split(separator: "\n").contains { $0.hasPrefix("Max core file size        0 ") })
+    #expect(limits.split(separator: "\n").contains { $0.hasPrefix("Max address space         4294967296 ") })
     pair.near.shutDown()
     #expect(child.wait() == .exited(0))
   }
