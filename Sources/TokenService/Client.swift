@@ -1,0 +1,129 @@
+import CryptoCore
+import Cryptoki
+import Mechanisms
+import Synchronization
+import TokenProtocol
+
+/// Who a client is logged in as.
+enum Role: Sendable, Equatable {
+  case nobody, user, securityOfficer
+}
+
+/// What a token keeps for one client: its login, its sessions, its session objects.
+///
+/// Sessions are the client's own affair until a request names one; then there is a record of it, up to `sessionLimit`.
+final class Client: Sendable {
+  static let sessionLimit = 1 << 14
+  /// Session objects of one client.
+  static let objectLimit = 1 << 17
+  /// Bytes of their attributes and secrets.
+  static let objectByteLimit = 1 << 28
+  /// Bytes of withheld plaintext and gathered input of one client's operations.
+  static let heldByteLimit = 1 << 30
+
+  struct Session {
+    var isReadWrite: Bool
+    /// By `KeyFunction`.
+    var operations: [KeyFunction: ActiveOperation] = [:]
+    /// The one operation that a context-specific login has permitted.
+    var authorized: Authorization?
+  }
+
+  struct Authorization: Equatable {
+    let function: KeyFunction
+    let key: UInt64
+  }
+
+  struct State {
+    var role = Role.nobody
+    /// The security officer's means to give the user a PIN.
+    var tokenKey: SecretBytes?
+    var sessions: [UInt32: Session] = [:]
+    var objects = ObjectIndex()
+    var objectByteCount = 0
+    var heldByteCount = 0
+  }
+
+  let id: ClientID
+  private let state = Mutex(State())
+
+  init(_ id: ClientID) { self.id = id }
+
+  func withState<R>(_ body: (inout State) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
+    let result: Result<R, ReturnValue> = state.withLock { state in
+      do throws(ReturnValue) {
+        return .success(try body(&state))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+
+  func reading<R>(_ body: (inout State) -> R) -> R {
+    state.withLock { body(&$0) }
+  }
+
+  var role: Role { state.withLock { $0.role } }
+
+  /// Notes that the client uses a session and answers the client's role.
+  func enter(_ session: SessionReference) throws(ReturnValue) -> Role {
+    try withState { (state) throws(ReturnValue) in
+      try state.note(session)
+      return state.role
+    }
+  }
+}
+
+extension Client.State {
+  /// Puts session objects in place, or none of them: CKR_DEVICE_MEMORY past the client's limits.
+  mutating func insert(_ new: [Object]) throws(ReturnValue) {
+    let byteCount = new.reduce(objectByteCount) { $0 + $1.byteCount }
+    guard objects.count + new.count <= Client.objectLimit, byteCount <= Client.objectByteLimit else {
+      throw .deviceMemory
+    }
+    objectByteCount = byteCount
+    for object in new { objects.insert(object) }
+  }
+
+  mutating func remove(_ handle: UInt64) {
+    if let object = objects.remove(handle) { objectByteCount -= object.byteCount }
+  }
+
+  /// Puts a changed object in the place of what it was.
+  mutating func replace(_ object: Object) {
+    guard let old = objects[object.handle] else { return }
+    objectByteCount += object.byteCount - old.byteCount
+    objects.insert(object)
+  }
+
+  mutating func note(_ session: SessionReference) throws(ReturnValue) {
+    if sessions[session.number] != nil {
+      sessions[session.number]?.isReadWrite = session.isReadWrite
+      return
+    }
+    guard sessions.count < Client.sessionLimit else { throw .sessionCount }
+    sessions[session.number] = Client.Session(isReadWrite: session.isReadWrite)
+  }
+
+  /// Ends a session: its operations and its objects go.
+  mutating func close(_ number: UInt32) {
+    guard let session = sessions.removeValue(forKey: number) else { return }
+    for operation in session.operations.values { heldByteCount -= operation.countedByteCount }
+    let own = objects.all.filter { $0.session == number }.map(\.handle)
+    for handle in own { remove(handle) }
+  }
+
+  /// Ends the login: private session objects, operations and authorisations go with it (C_Logout).
+  mutating func logOut() {
+    role = .nobody
+    tokenKey = nil
+    heldByteCount = 0
+    for number in sessions.keys {
+      sessions[number]?.operations = [:]
+      sessions[number]?.authorized = nil
+    }
+    let own = objects.all.filter(\.isPrivate).map(\.handle)
+    for handle in own { remove(handle) }
+  }
+}

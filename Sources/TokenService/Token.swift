@@ -1,0 +1,188 @@
+import CryptoCore
+import Cryptoki
+import Mechanisms
+import SecureStorage
+import Synchronization
+import TokenProtocol
+
+/// One token: its objects, its roles, and what its clients are doing with it. Any thread may call.
+///
+/// Locks are held for looking things up and putting things in place only, never for cryptography or while the store
+/// commits. An `Object` does not change, so what was looked up is used without a lock.
+public final class Token: Sendable {
+  struct State {
+    var record: TokenRecord
+    var objects = ObjectIndex()
+    var clients: [ClientID: Client] = [:]
+    /// The clients that are logged in as the user; the key below is there as long as there is one.
+    var users: Set<ClientID> = []
+    /// What private objects are sealed under.
+    var privateKey: PrivatePartKey?
+    /// Whether the private objects have been read since the store was opened.
+    var holdsPrivateObjects = false
+    /// Counts initialisations, so that what began before one is not put in place after it.
+    var epoch: UInt64 = 0
+    /// The number of the next session object.
+    var nextSessionObject: UInt64 = 0
+  }
+
+  /// The slot that the token is in: its number in the store.
+  public let slot: UInt32
+  let store: SecureStore
+  let publicObjectKey: PrivatePartKey
+  let state: Mutex<State>
+  /// Held by whoever changes or removes an object or the roles, so that such changes happen one after another.
+  let changing = Mutex<Void>(())
+  private let onKeyChange: @Sendable () -> Void
+
+  /// The mechanisms that work at run time.
+  static let mechanisms: [MechanismFacts] = MechanismTable.all
+
+  /// Opens the token in a slot of the store; an unknown slot gets a token that is not initialised.
+  ///
+  /// `onKeyChange` is called after an attribute of an object was changed, an object was destroyed, or the token
+  /// initialised: what clients remember of keys may then be wrong.
+  public init(
+    store: SecureStore, slot: UInt32, onKeyChange: @escaping @Sendable () -> Void = {}
+  ) throws(StorageError) {
+    self.store = store
+    self.slot = slot
+    self.onKeyChange = onKeyChange
+    publicObjectKey = try store.publicObjectSecretKey(token: slot)
+    var first: State
+    if let stored = try store.token(slot) {
+      guard let record = TokenRecord(stored: stored.content) else { throw .corrupt(.token(slot)) }
+      first = State(record: record)
+    } else {
+      let serial: [UInt8]
+      do { serial = try randomBytes(count: TokenRecord.serialByteCount / 2) } catch {
+        throw .cryptography("no random bytes for a serial number")
+      }
+      let record = TokenRecord(newSerialNumber: serial)
+      try store.commit { (transaction) throws(StorageError) in
+        try transaction.put(StoredToken(token: slot, content: record.stored))
+      }
+      first = State(record: record)
+    }
+    try store.forEachObject(of: slot) { (stored) throws(StorageError) in
+      guard let attributes = StoredForm.attributes(publicPart: stored.publicPart) else { return }
+      first.objects.insert(Self.tokenObject(stored.id, attributes, secrets: nil))
+    }
+    for object in BuiltInObjects.make(firstHandle: { first.takeSessionHandle() }) { first.objects.insert(object) }
+    state = Mutex(first)
+  }
+
+  /// A token object as it is in memory.
+  static func tokenObject(_ id: UInt64, _ attributes: AttributeSet, secrets: SecretAttributes?) -> Object {
+    let isKey = KeyDescription(of: attributes) != nil
+    return Object(
+      handle: ObjectHandles.ofTokenObject(id), attributes: attributes,
+      material: isKey ? KeyMaterial(secrets) : nil, session: nil)
+  }
+
+  // MARK: Looking up
+
+  func reading<R>(_ body: (inout State) -> R) -> R { state.withLock { body(&$0) } }
+
+  /// The record of a client, made at its first request.
+  func client(_ id: ClientID) -> Client {
+    reading { state in
+      if let client = state.clients[id] { return client }
+      let client = Client(id)
+      state.clients[id] = client
+      return client
+    }
+  }
+
+  /// The object with this handle, if the client may know of it. Private objects exist for the user alone.
+  func object(_ handle: UInt64, for client: Client, _ missing: ReturnValue) throws(ReturnValue) -> Object {
+    let (role, own) = client.reading { ($0.role, $0.objects[handle]) }
+    guard let object = own ?? reading({ $0.objects[handle] }), !object.isPrivate || role == .user else {
+      throw missing
+    }
+    return object
+  }
+
+  /// All objects that the client may know of and that match the template, by handle.
+  func find(_ template: AttributeSet, for client: Client) -> [Object] {
+    let (role, own) = client.reading { ($0.role, $0.objects.candidates(for: template)) }
+    let shared = reading { $0.objects.candidates(for: template) }
+    let types = template.types
+    return (own + shared)
+      .filter { object in
+        (!object.isPrivate || role == .user)
+          && types.allSatisfy { type in matches(object, template, type) }
+      }
+      .sorted { $0.handle < $1.handle }
+  }
+
+  /// A secret value matches only where it could be read as well: a search must not be a way to guess it.
+  private func matches(_ object: Object, _ template: AttributeSet, _ type: AttributeType) -> Bool {
+    if object.schema?.rule(for: type)?.footnotes.contains(.secret) != true {
+      return object.attributes.contains(type) && object.attributes.agrees(with: template, on: type)
+    }
+    guard !object.concealsSecrets, let secrets = try? secrets(of: object) else { return false }
+    return secrets.revealed(type) == template.bytes(type)
+  }
+
+  // MARK: Secrets
+
+  /// The secret values of an object, read from the store if they are not at hand.
+  func secrets(of object: Object) throws(ReturnValue) -> SecretAttributes? {
+    guard let material = object.material else { return nil }
+    if let secrets = material.secrets { return secrets }
+    guard object.isToken, object.objectClass != .publicKey else { return nil }
+    let id = ObjectHandles.storeID(object.handle)
+    let privateKey = reading { $0.privateKey }
+    guard let key = object.isPrivate ? privateKey : publicObjectKey else { throw .userNotLoggedIn }
+    let opened = try storing { () throws(StorageError) -> SecretBytes in
+      guard let stored = try store.object(id, of: slot) else { throw .notFound(.object(token: slot, id: id)) }
+      return try store.unsealPrivate(stored, with: key)
+    }
+    let found = object.isPrivate ? StoredForm.content(privatePart: opened)?.1 : SecretAttributes(encoded: opened)
+    guard let found else { throw .deviceError }
+    material.keep(found)
+    // The last user may have logged out meanwhile.
+    if object.isPrivate, reading({ $0.privateKey == nil }) { material.drop() }
+    return found
+  }
+
+  /// The key in an object, parsed once.
+  func key(of object: Object) throws(ReturnValue) -> CryptographicKey {
+    guard let material = object.material else { throw .keyHandleInvalid }
+    if let key = material.key { return key }
+    let key = try KeyCodec.key(object.attributes, try secrets(of: object))
+    let kept = material.keep(key)
+    if object.isPrivate, object.isToken, reading({ $0.privateKey == nil }) { material.drop() }
+    return kept
+  }
+
+  func keysChanged() { onKeyChange() }
+}
+
+extension Token.State {
+  mutating func takeSessionHandle() -> UInt64 {
+    defer { nextSessionObject += 1 }
+    return ObjectHandles.ofSessionObject(nextSessionObject)
+  }
+}
+
+/// The objects that every token has without anybody having made them.
+enum BuiltInObjects {
+  /// The profiles whose every demand is met (PKCS#11 Profiles 3.2). Extended Provider and Authentication Token ask for
+  /// C_LoginUser and are not claimed without it.
+  private static let profiles: [ProfileID] = [.baselineProvider]
+
+  static func make(firstHandle nextHandle: () -> UInt64) -> [Object] {
+    profiles.map { profile in
+      var attributes = AttributeSet()
+      attributes.set(.class, ObjectClass.profile.rawValue)
+      attributes.set(.profileID, profile.rawValue)
+      attributes.set(.uniqueID, Array("profile-\(profile.rawValue)".utf8))
+      attributes.set(.label, Array(profile.name.utf8))
+      attributes.set(.token, true)
+      for type in [AttributeType.private, .modifiable, .copyable, .destroyable] { attributes.set(type, false) }
+      return Object(handle: nextHandle(), attributes: attributes, material: nil, session: nil)
+    }
+  }
+}
