@@ -109,7 +109,7 @@ extension Client.State {
   /// Ends a session: its operations and its objects go.
   mutating func close(_ number: UInt32) {
     guard let session = sessions.removeValue(forKey: number) else { return }
-    for operation in session.operations.values { heldByteCount -= operation.countedByteCount }
+    for operation in session.operations.values { release(operation) }
     let own = objects.all.filter { $0.session == number }.map(\.handle)
     for handle in own { remove(handle) }
   }
@@ -118,12 +118,35 @@ extension Client.State {
   mutating func logOut() {
     role = .nobody
     tokenKey = nil
-    heldByteCount = 0
-    for number in sessions.keys {
+    for number in Array(sessions.keys) {
+      for operation in sessions[number]?.operations.values.map({ $0 }) ?? [] { release(operation) }
       sessions[number]?.operations = [:]
       sessions[number]?.authorized = nil
     }
     let own = objects.all.filter(\.isPrivate).map(\.handle)
     for handle in own { remove(handle) }
+  }
+
+  // MARK: Operations
+
+  /// Counts what an operation holds in memory against the client's quota.
+  mutating func count(_ active: ActiveOperation) throws(ReturnValue) {
+    let byteCount = active.operation.heldByteCount
+    let sum = heldByteCount - active.countedByteCount + byteCount
+    guard sum <= Client.heldByteLimit else { throw .deviceMemory }
+    heldByteCount = sum
+    active.countedByteCount = byteCount
+  }
+
+  mutating func release(_ active: ActiveOperation) {
+    heldByteCount -= active.countedByteCount
+    active.countedByteCount = 0
+  }
+
+  /// Removes an operation, if it is still the session's.
+  mutating func end(_ function: KeyFunction, in session: UInt32, _ active: ActiveOperation) {
+    guard sessions[session]?.operations[function] === active else { return }
+    sessions[session]?.operations[function] = nil
+    release(active)
   }
 }

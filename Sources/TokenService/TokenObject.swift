@@ -1,0 +1,174 @@
+import CryptoCore
+import Cryptoki
+import Mechanisms
+import SecureStorage
+import TokenProtocol
+import Wire
+
+/// The token as an object of the secure world: requests in, replies out. Any thread may call, for any client.
+public final class TokenObject: Sendable {
+  private let token: Token
+
+  public init(_ token: Token) { self.token = token }
+
+  /// Bytes that one request for random bytes may ask for.
+  private static let randomLimit = 1 << 26
+  /// Bytes of a seed that are looked at.
+  private static let seedLimit = 1 << 20
+
+  /// Carries out one operation and answers its CKR_ value.
+  ///
+  /// `request` is the message after its operation number; the reply's fields are written to `reply` when the answer is CKR_OK,
+  /// and the count of bytes that are needed when it is CKR_BUFFER_TOO_SMALL. A message that is not one of the operation's
+  /// is CKR_ARGUMENTS_BAD. The operations whose output goes to restricted buffers are not carried out here
+  /// (CKR_FUNCTION_NOT_SUPPORTED); see `restrictedDecryption`.
+  public func invoke<Bulk: BulkTransfer & ~Copyable>(
+    operation: TokenOperation, client id: ClientID, request: inout WireReader, reply: inout WireWriter,
+    bulk: inout Bulk
+  ) -> ReturnValue {
+    do throws(Refusal) {
+      try carryOut(operation, token.client(id), &request, &reply, &bulk)
+      return .ok
+    } catch {
+      reply.reset()
+      if let needed = error.neededByteCount { reply.u64(needed) }
+      return error.value
+    }
+  }
+
+  /// Forgets a client: its login, its sessions, its session objects.
+  public func clientGone(_ id: ClientID) { token.clientGone(id) }
+
+  /// The key for a decryption whose output goes to restricted buffers, and the numbers of the use-cases whose buffers may receive
+  /// it; none means all. Throws what C_DecryptInit answers.
+  public func restrictedDecryption(
+    client: ClientID, session: SessionReference, key: UInt64, mechanism: Mechanism
+  ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
+    try token.restrictedDecryption(session, key, mechanism, token.client(client))
+  }
+
+  // MARK: Dispatch
+
+  private func carryOut<Bulk: BulkTransfer & ~Copyable>(
+    _ operation: TokenOperation, _ client: Client, _ request: inout WireReader, _ reply: inout WireWriter,
+    _ bulk: inout Bulk
+  ) throws(Refusal) {
+    switch operation {
+    case .perform: try token.perform(try read(&request), client, &bulk)
+    case .begin: try token.begin(try read(&request), client, &bulk)
+    case .update: try token.update(try read(&request), client, &bulk)
+    case .finish: try token.finish(try read(&request), client, &bulk)
+    case .wrapKey:
+      let request: WrapKey = try read(&request)
+      let wrapped = try refusing { () throws(ReturnValue) in try token.wrap(request, client) }
+      guard UInt64(wrapped.count) <= bulk.outputCapacity else { throw Refusal(needing: wrapped.count) }
+      try refusing { () throws(ReturnValue) in
+        try wrapped.span.withUnsafeBytes { (bytes) throws(ReturnValue) in try bulk.writeOutput(bytes) }
+      }
+    case .unwrapKey:
+      let request: MakeKey = try read(&request)
+      try refusing { () throws(ReturnValue) in
+        let wrapped = try bulk.readAllInput(limit: Token.wrappedKeyLimit, tooLong: .wrappedKeyLenRange)
+        reply.u64(try token.unwrap(request, wrapped, client))
+      }
+    case .random: try refusing { () throws(ReturnValue) in try random(&bulk) }
+    case .seedRandom:
+      try refusing { () throws(ReturnValue) in
+        // The generator seeds itself from the kernel; a client's bytes are taken and change nothing that others get.
+        _ = try bulk.readAllInput(limit: Self.seedLimit, tooLong: .argumentsBad)
+      }
+    case .decryptInto, .beginInto, .updateInto, .finishInto, .decryptSamples:
+      throw Refusal(.functionNotSupported)
+    default: try carryOutMessage(operation, client, &request, &reply)
+    }
+  }
+
+  /// The operations that have no bulk data.
+  private func carryOutMessage(
+    _ operation: TokenOperation, _ client: Client, _ request: inout WireReader, _ reply: inout WireWriter
+  ) throws(Refusal) {
+    switch operation {
+    case .tokenInformation: token.information.write(to: &reply)
+    case .initializeToken:
+      let request: InitializeToken = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.initialize(request) }
+    case .initializePIN:
+      let request: InitializePIN = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.initializePIN(request, client) }
+    case .setPIN:
+      let request: SetPIN = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.setPIN(request, client) }
+    case .login:
+      let request: Login = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.logIn(request, client) }
+    case .logout:
+      let request: InSession = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.logOut(request, client) }
+    case .closeSessions: token.closeSessions(try read(&request), client)
+    case .createObject:
+      let request: TemplateRequest = try read(&request)
+      reply.u64(try refusing { () throws(ReturnValue) in try token.create(request, client) })
+    case .copyObject:
+      let request: ObjectRequest = try read(&request)
+      reply.u64(try refusing { () throws(ReturnValue) in try token.copy(request, client) })
+    case .destroyObject:
+      let request: ObjectRequest = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.destroy(request, client) }
+    case .objectSize:
+      let request: ObjectRequest = try read(&request)
+      reply.u64(try refusing { () throws(ReturnValue) in try token.size(request, client) })
+    case .getAttributes:
+      let request: GetAttributes = try read(&request)
+      reply.attributeAnswers(try refusing { () throws(ReturnValue) in try token.read(request, client) })
+    case .setAttributes:
+      let request: ObjectRequest = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.change(request, client) }
+    case .findObjects:
+      let request: TemplateRequest = try read(&request)
+      let handles = try refusing { () throws(ReturnValue) in try token.find(request, client) }
+      reply.u32(UInt32(truncatingIfNeeded: handles.count))
+      for handle in handles { reply.u64(handle) }
+    case .describeKey:
+      let request: ObjectRequest = try read(&request)
+      try refusing { () throws(ReturnValue) in try token.describe(request, client) }.write(to: &reply)
+    case .generateKey:
+      let request: MakeKey = try read(&request)
+      reply.u64(try refusing { () throws(ReturnValue) in try token.generate(request, client) })
+    case .generateKeyPair:
+      let request: MakeKeyPair = try read(&request)
+      let (open, secret) = try refusing { () throws(ReturnValue) in try token.generatePair(request, client) }
+      reply.u64(open)
+      reply.u64(secret)
+    case .deriveKey:
+      let request: MakeKey = try read(&request)
+      reply.u64(try refusing { () throws(ReturnValue) in try token.derive(request, client) })
+    case .cancel: token.cancel(try read(&request), client)
+    default: throw Refusal(.functionNotSupported)
+    }
+    if reply.overflowed { throw Refusal(.deviceMemory) }
+  }
+
+  /// The request's fields, all of them and nothing behind them.
+  private func read<Request: TokenRequest>(_ reader: inout WireReader) throws(Refusal) -> Request {
+    do throws(WireError) {
+      let request = try Request(from: &reader)
+      try reader.end()
+      return request
+    } catch {
+      throw Refusal(.argumentsBad)
+    }
+  }
+
+  private func random<Bulk: BulkTransfer & ~Copyable>(_ bulk: inout Bulk) throws(ReturnValue) {
+    guard var left = Int(exactly: bulk.outputCapacity), left <= Self.randomLimit else { throw .argumentsBad }
+    while left > 0 {
+      let count = min(left, BulkPiece.inputByteCount)
+      let room = try bulk.reserveOutput(count)
+      try computing { () throws(CryptoError) in
+        try randomBytes(into: UnsafeMutableRawBufferPointer(rebasing: room.prefix(count)))
+      }
+      try bulk.commitOutput(count)
+      left -= count
+    }
+  }
+}

@@ -1,0 +1,318 @@
+import CryptoCore
+import Cryptoki
+import Mechanisms
+import TokenProtocol
+
+/// CKR_BUFFER_TOO_SMALL with the count of bytes that would do, or another refusal.
+struct Refusal: Error {
+  let value: ReturnValue
+  var neededByteCount: UInt64?
+
+  init(_ value: ReturnValue) { self.value = value }
+
+  /// The output needs so many bytes.
+  init(needing count: Int) {
+    value = .bufferTooSmall
+    neededByteCount = UInt64(count)
+  }
+}
+
+/// Encryption, decryption, signatures and verification with the token's keys (PKCS#11 3.2, 5.8 to 5.15).
+extension Token {
+  // MARK: Admission
+
+  /// An operation with a key of the token, once everything that could forbid it has been looked at.
+  private func start(
+    _ request: KeyOperation, _ client: Client
+  ) throws(ReturnValue) -> (Operation, MechanismFacts, Object) {
+    _ = try client.enter(request.session)
+    let key = try object(request.key, for: client, .keyHandleInvalid)
+    guard let description = key.description else { throw .keyHandleInvalid }
+    // Not only decryption: CTR encrypts as it decrypts, CMAC and ECB give the block cipher itself.
+    if key.isRestricted { throw .keyFunctionNotPermitted }
+    let facts = try KeyPolicy.check(
+      description, request.mechanism, for: request.function.mechanismFlag, usage: request.function.usage)
+    let operation = try Operation(
+      function: request.function, mechanism: request.mechanism, facts: facts, key: try self.key(of: key))
+    return (operation, facts, key)
+  }
+
+  /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
+  private func useAuthorization(
+    _ request: KeyOperation, _ key: Object, _ client: Client
+  ) throws(ReturnValue) {
+    guard key.attributes.bool(.alwaysAuthenticate) else { return }
+    let wanted = Client.Authorization(function: request.function, key: request.key)
+    try client.withState { (state) throws(ReturnValue) in
+      guard state.sessions[request.session.number]?.authorized == wanted else { throw .userNotLoggedIn }
+      state.sessions[request.session.number]?.authorized = nil
+    }
+  }
+
+  /// Gives back the login of an operation that has to be asked for again with more room.
+  private func returnAuthorization(_ request: KeyOperation, _ key: Object, _ client: Client) {
+    guard key.attributes.bool(.alwaysAuthenticate) else { return }
+    client.reading {
+      $0.sessions[request.session.number]?.authorized =
+        Client.Authorization(function: request.function, key: request.key)
+    }
+  }
+
+  /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been looked at.
+  /// An empty set admits all use-cases.
+  func restrictedDecryption(
+    _ session: SessionReference, _ handle: UInt64, _ mechanism: Mechanism, _ client: Client
+  ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
+    _ = try client.enter(session)
+    let key = try object(handle, for: client, .keyHandleInvalid)
+    guard let description = key.description else { throw .keyHandleInvalid }
+    let facts = try KeyPolicy.check(description, mechanism, for: .decrypt, usage: .decrypt)
+    guard !key.isRestricted || !facts.family.revealsPadding else { throw .keyFunctionNotPermitted }
+    try useAuthorization(
+      KeyOperation(session: session, function: .decrypt, key: handle, mechanism: mechanism), key, client)
+    let useCases = (key.attributes.ulongs(.strongroomUseCases) ?? []).compactMap { UInt32(exactly: $0) }
+    return (try self.key(of: key), Set(useCases))
+  }
+
+  // MARK: Whole operations
+
+  /// `perform`.
+  func perform<Bulk: BulkTransfer & ~Copyable>(
+    _ request: KeyOperation, _ client: Client, _ bulk: inout Bulk
+  ) throws(Refusal) {
+    let (operation, facts, key) = try refusing { () throws(ReturnValue) in try start(request, client) }
+    try refusing { () throws(ReturnValue) in try useAuthorization(request, key, client) }
+    let active = ActiveOperation(operation)
+    defer { client.reading { $0.release(active) } }
+    do throws(Refusal) {
+      if request.function == .verify {
+        return try verify(active, client, signatureByteCount: request.signatureByteCount, &bulk)
+      }
+      guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
+      if let description = key.description {
+        let most = Operation.outputByteCount(
+          request.function, request.mechanism, facts, description, inputByteCount: inputCount)
+        // Where the count is exact, or so far off that no outcome would fit, nothing is computed in vain.
+        let least = request.function == .decrypt && facts.family.cutsPadding ? max(0, most - 16) : most
+        if facts.family.isSymmetric, UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
+        if request.function == .sign, UInt64(most) > bulk.outputCapacity { throw Refusal(needing: most) }
+      }
+      try feed(active, client, &bulk)
+      try end(active, &bulk)
+    } catch {
+      if error.value == .bufferTooSmall { returnAuthorization(request, key, client) }
+      throw error
+    }
+  }
+
+  private func verify<Bulk: BulkTransfer & ~Copyable>(
+    _ active: ActiveOperation, _ client: Client, signatureByteCount: UInt32, _ bulk: inout Bulk
+  ) throws(Refusal) {
+    guard UInt64(signatureByteCount) <= bulk.inputByteCount else { throw Refusal(.argumentsBad) }
+    guard signatureByteCount <= Self.longestSignature else { throw Refusal(.signatureLenRange) }
+    try feed(active, client, &bulk, leaving: UInt64(signatureByteCount))
+    try finishVerification(active.operation, Int(signatureByteCount), &bulk)
+  }
+
+  /// Bytes of a signature that is looked at.
+  private static let longestSignature: UInt32 = 1 << 14
+
+  private func finishVerification<Bulk: BulkTransfer & ~Copyable>(
+    _ operation: Operation, _ count: Int, _ bulk: inout Bulk
+  ) throws(Refusal) {
+    try refusing { () throws(ReturnValue) in
+      var signature: [UInt8] = []
+      signature.reserveCapacity(count)
+      while signature.count < count {
+        let piece = try bulk.nextInput(atMost: count - signature.count)
+        guard !piece.isEmpty else { throw .argumentsBad }
+        signature.append(contentsOf: piece)
+      }
+      try signature.span.withUnsafeBytes { (signature) throws(ReturnValue) in
+        try operation.finishVerification(signature)
+      }
+    }
+  }
+
+  /// Feeds the input but for its last `rest` bytes to the operation, and what that yields to the output.
+  private func feed<Bulk: BulkTransfer & ~Copyable>(
+    _ active: ActiveOperation, _ client: Client, _ bulk: inout Bulk, leaving rest: UInt64 = 0
+  ) throws(Refusal) {
+    let operation = active.operation
+    var left = bulk.inputByteCount - rest
+    try refusing { () throws(ReturnValue) in
+      while left > 0 {
+        let piece = try bulk.nextInput(atMost: Int(min(left, UInt64(BulkPiece.inputByteCount))))
+        guard !piece.isEmpty, UInt64(piece.count) <= left else { throw .argumentsBad }
+        left -= UInt64(piece.count)
+        let count = operation.updateByteCount(for: piece.count)
+        if count == 0 {
+          _ = try operation.update(piece, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        } else {
+          let room = try bulk.reserveOutput(count)
+          let written = try operation.update(piece, into: room)
+          try bulk.commitOutput(written)
+        }
+        if operation.heldByteCount != active.countedByteCount {
+          try client.withState { (state) throws(ReturnValue) in try state.count(active) }
+        }
+      }
+    }
+  }
+
+  /// Ends an operation: its last bytes go to the output if they fit, and are kept otherwise.
+  private func end<Bulk: BulkTransfer & ~Copyable>(
+    _ active: ActiveOperation, _ bulk: inout Bulk
+  ) throws(Refusal) {
+    let operation = active.operation
+    let written = bulk.outputByteCount
+    let room = bulk.outputCapacity - min(bulk.outputCapacity, written)
+    if operation.withholdsOutput || operation.function == .sign || operation.function == .encrypt {
+      let count = operation.finishByteCount
+      guard UInt64(count) <= room else { throw Refusal(needing: count.saturatingSum(written)) }
+      try refusing { () throws(ReturnValue) in
+        guard !operation.withholdsOutput else {
+          return try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
+            try bulk.writeOutput(piece)
+          }
+        }
+        let room = try bulk.reserveOutput(count)
+        try bulk.commitOutput(try operation.finish(into: room))
+      }
+      return
+    }
+    // Only the end itself tells how long a decryption's last bytes are.
+    let last = try refusing { () throws(ReturnValue) -> SecretBytes in
+      if let known = active.lastBytes { return known }
+      return try SecretBytes(count: operation.finishByteCount) { (room) throws(ReturnValue) in
+        try operation.finish(into: room)
+      }
+    }
+    guard UInt64(last.count) <= room else {
+      active.lastBytes = last
+      throw Refusal(needing: last.count.saturatingSum(written))
+    }
+    try refusing { () throws(ReturnValue) in
+      try last.withBytes { (last) throws(ReturnValue) in try bulk.writeOutput(last) }
+    }
+  }
+
+  // MARK: Parts
+
+  /// `begin`: starts a multi-part operation and feeds it the input.
+  func begin<Bulk: BulkTransfer & ~Copyable>(
+    _ request: KeyOperation, _ client: Client, _ bulk: inout Bulk
+  ) throws(Refusal) {
+    let isActive = client.reading { $0.sessions[request.session.number]?.operations[request.function] != nil }
+    guard !isActive else { throw Refusal(.operationActive) }
+    let (operation, _, key) = try refusing { () throws(ReturnValue) in try start(request, client) }
+    try checkRoom(for: operation, bulk)
+    try refusing { () throws(ReturnValue) in try useAuthorization(request, key, client) }
+    let active = ActiveOperation(operation)
+    do throws(Refusal) {
+      try feed(active, client, &bulk)
+      try refusing { () throws(ReturnValue) in
+        try client.withState { (state) throws(ReturnValue) in
+          guard let session = state.sessions[request.session.number] else { throw .sessionHandleInvalid }
+          guard session.operations[request.function] == nil else { throw .operationActive }
+          if key.isPrivate, state.role != .user { throw .userNotLoggedIn }
+          state.sessions[request.session.number]?.operations[request.function] = active
+        }
+      }
+    } catch {
+      client.reading { $0.release(active) }
+      throw error
+    }
+  }
+
+  /// `update`.
+  func update<Bulk: BulkTransfer & ~Copyable>(
+    _ request: ContinueOperation, _ client: Client, _ bulk: inout Bulk
+  ) throws(Refusal) {
+    let active = try active(request, client)
+    try working(with: active, request, client) { () throws(Refusal) in
+      guard active.lastBytes == nil else { throw Refusal(.operationActive) }
+      try checkRoom(for: active.operation, bulk)
+      try feed(active, client, &bulk)
+    }
+  }
+
+  /// `finish`.
+  func finish<Bulk: BulkTransfer & ~Copyable>(
+    _ request: ContinueOperation, _ client: Client, _ bulk: inout Bulk
+  ) throws(Refusal) {
+    let active = try active(request, client)
+    try working(with: active, request, client) { () throws(Refusal) in
+      if request.function == .verify {
+        guard let count = Int(exactly: bulk.inputByteCount), count <= Int(Self.longestSignature) else {
+          throw Refusal(.signatureLenRange)
+        }
+        try finishVerification(active.operation, count, &bulk)
+      } else {
+        try end(active, &bulk)
+      }
+    }
+    client.reading { $0.end(request.function, in: request.session.number, active) }
+  }
+
+  /// `cancel`.
+  func cancel(_ request: CancelOperations, _ client: Client) {
+    client.reading { state in
+      for function in request.functions {
+        guard let active = state.sessions[request.session.number]?.operations[function] else { continue }
+        state.end(function, in: request.session.number, active)
+      }
+      state.sessions[request.session.number]?.authorized = nil
+    }
+  }
+
+  private func checkRoom<Bulk: BulkTransfer & ~Copyable>(
+    for operation: Operation, _ bulk: borrowing Bulk
+  ) throws(Refusal) {
+    guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
+    let count = operation.updateByteCount(for: inputCount)
+    guard UInt64(count) <= bulk.outputCapacity else { throw Refusal(needing: count) }
+  }
+
+  private func active(_ request: ContinueOperation, _ client: Client) throws(Refusal) -> ActiveOperation {
+    let found = client.reading { $0.sessions[request.session.number]?.operations[request.function] }
+    guard let found else { throw Refusal(.operationNotInitialized) }
+    return found
+  }
+
+  /// Any error but CKR_BUFFER_TOO_SMALL ends the operation (5.2), unless it is that another thread is working with it.
+  private func working(
+    with active: ActiveOperation, _ request: ContinueOperation, _ client: Client,
+    _ body: () throws(Refusal) -> Void
+  ) throws(Refusal) {
+    guard active.take() else { throw Refusal(.operationActive) }
+    defer { active.release() }
+    do throws(Refusal) {
+      try body()
+    } catch {
+      if error.value != .bufferTooSmall {
+        client.reading { $0.end(request.function, in: request.session.number, active) }
+      }
+      throw error
+    }
+  }
+}
+
+/// Runs `body` and folds its error into a refusal.
+@inline(__always)
+func refusing<R>(_ body: () throws(ReturnValue) -> R) throws(Refusal) -> R {
+  do throws(ReturnValue) {
+    return try body()
+  } catch {
+    throw Refusal(error)
+  }
+}
+
+extension Int {
+  /// The sum, or the largest number when it does not fit.
+  func saturatingSum(_ other: UInt64) -> Int {
+    guard let other = Int(exactly: other) else { return .max }
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
+}
