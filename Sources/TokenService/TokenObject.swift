@@ -13,8 +13,6 @@ public final class TokenObject: Sendable {
 
   /// Bytes that one request for random bytes may ask for.
   private static let randomLimit = 1 << 26
-  /// Bytes of a seed that are looked at.
-  private static let seedLimit = 1 << 20
 
   /// Carries out one operation and answers its CKR_ value.
   ///
@@ -72,11 +70,8 @@ public final class TokenObject: Sendable {
         reply.u64(try token.unwrap(request, wrapped, client))
       }
     case .random: try refusing { () throws(ReturnValue) in try random(&bulk) }
-    case .seedRandom:
-      try refusing { () throws(ReturnValue) in
-        // The generator seeds itself from the kernel; a client's bytes are taken and change nothing that others get.
-        _ = try bulk.readAllInput(limit: Self.seedLimit, tooLong: .argumentsBad)
-      }
+    // The generator seeds itself from the kernel, and no client has a say in what others get.
+    case .seedRandom: throw Refusal(.randomSeedNotSupported)
     case .decryptInto, .beginInto, .updateInto, .finishInto, .decryptSamples:
       throw Refusal(.functionNotSupported)
     default: try carryOutMessage(operation, client, &request, &reply)
