@@ -3,14 +3,16 @@ import Cryptoki
 import Mechanisms
 import Synchronization
 
-/// An operation of a client, in one part or in several. One thread at a time works with it; a second one is answered CKR_OPERATION_ACTIVE.
+/// An operation of a client, in one part or in several. One thread at a time works with it; a second one is answered
+/// CKR_OPERATION_ACTIVE.
 final class ActiveOperation: @unchecked Sendable {
   let function: KeyFunction
   /// Touched by the thread that has taken the operation only.
   let operation: Operation
   /// The last bytes, when they have been computed and did not fit the caller's buffer.
   var lastBytes: SecretBytes?
-  /// What the operation counts for in the client's quota; written with the client's lock held, by the thread that has it.
+  /// What the operation counts for in the client's quota; written with the client's lock held, by the thread that has
+  /// it.
   var countedByteCount = 0
   private let isTaken = Atomic<Bool>(false)
 

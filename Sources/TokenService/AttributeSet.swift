@@ -3,9 +3,9 @@ import TokenProtocol
 
 /// The attributes of an object, or a template, in one allocation: entries of type, length and value, sorted by type.
 ///
-/// Values are as the C ABI holds them (CK_BBOOL one byte, CK_ULONG eight bytes little-endian); the value of an attribute
-/// that is itself a template is such a list of entries again. A set holds no secret: values that may not be revealed lie in
-/// `SecretAttributes`.
+/// Values are as the C ABI holds them (CK_BBOOL one byte, CK_ULONG eight bytes little-endian); the value of an
+/// attribute that is itself a template is such a list of entries again. A set holds no secret: values that may not be
+/// revealed lie in `SecretAttributes`.
 struct AttributeSet: Sendable, Equatable {
   /// The entries: type (4 bytes), length (4 bytes), value; ascending by type.
   private(set) var encoded: [UInt8]

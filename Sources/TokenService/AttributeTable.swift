@@ -2,8 +2,9 @@ import Cryptoki
 
 /// The attribute tables of the specification (PKCS#11 3.2, chapter 4 and the key types of chapter 6), as data.
 ///
-/// Where a default is "token-specific" there, it is the careful one here: private and secret keys are private, sensitive
-/// and not extractable; a key may do what its type is for, and wrapping, unwrapping and derivation only when asked.
+/// Where a default is "token-specific" there, it is the careful one here: private and secret keys are private,
+/// sensitive and not extractable; a key may do what its type is for, and wrapping, unwrapping and derivation only
+/// when asked.
 enum AttributeTable {
   private static let common: [AttributeRule] = [
     AttributeRule(.class, .ulong, .requiredAtCreate),

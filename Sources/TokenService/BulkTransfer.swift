@@ -2,8 +2,8 @@ import Cryptoki
 
 /// The bulk data of an invocation: input that streams in, output that streams out, any length.
 ///
-/// The input may lie in memory that the client can write at any time: each byte of it is read once, or copied first. What is
-/// written as output may be seen by the client at once, so nothing that must not be seen is written there.
+/// The input may lie in memory that the client can write at any time: each byte of it is read once, or copied first.
+/// What is written as output may be seen by the client at once, so nothing that must not be seen is written there.
 /// The methods throw what a client is told when the transport fails.
 public protocol BulkTransfer: ~Copyable {
   /// The length of the whole input in bytes.
@@ -14,8 +14,8 @@ public protocol BulkTransfer: ~Copyable {
   var outputByteCount: UInt64 { get }
   /// Lends the next piece of the input, at most `atMost` bytes; empty at the end only. Valid until the next call.
   mutating func nextInput(atMost: Int) throws(ReturnValue) -> UnsafeRawBufferPointer
-  /// Lends room for `count` bytes of output, which may reach past the client's capacity by what is then not committed. Valid
-  /// until the next call. At most `largestReservation` bytes.
+  /// Lends room for `count` bytes of output, which may reach past the client's capacity by what is then not
+  /// committed. Valid until the next call. At most `largestReservation` bytes.
   mutating func reserveOutput(_ count: Int) throws(ReturnValue) -> UnsafeMutableRawBufferPointer
   /// Makes the first `count` bytes of the room reserved last part of the output.
   mutating func commitOutput(_ count: Int) throws(ReturnValue)

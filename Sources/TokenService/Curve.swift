@@ -78,8 +78,8 @@ enum Curve: CaseIterable, Sendable {
     return curve
   }
 
-  /// Whether the bytes are one DER value of a form that CKA_EC_PARAMS may have: an object identifier, a name, implicitCA, or
-  /// explicit parameters (which no curve of the token is given by).
+  /// Whether the bytes are one DER value of a form that CKA_EC_PARAMS may have: an object identifier, a name,
+  /// implicitCA, or explicit parameters (which no curve of the token is given by).
   private static func isParameters(_ bytes: [UInt8]) -> Bool {
     guard bytes.count >= 2, [0x05, 0x06, 0x13, 0x30].contains(bytes[0]) else { return false }
     if bytes[1] < 0x80 { return Int(bytes[1]) == bytes.count - 2 }

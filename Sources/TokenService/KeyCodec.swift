@@ -7,7 +7,10 @@ enum KeyCodec {
   /// Bits of the RSA keys that may be brought in.
   static let rsaSizes = 1024...8192
   /// Bits of the RSA keys that are made here.
-  static let generatedRSASizes = Int(MechanismTable.smallestGeneratedModulus)...8192
+  static let generatedRSASizes: ClosedRange<Int> = {
+    guard let facts = MechanismTable.facts(.rsaPKCSKeyPairGen) else { return 2048...4096 }
+    return Int(facts.minimumKeySize)...Int(facts.maximumKeySize)
+  }()
   /// Bytes of a generic secret.
   static let genericSecretSizes = 1...4096
 
@@ -53,7 +56,8 @@ enum KeyCodec {
     guard admits(value.count, schema.keyType) else { throw wrongSize }
     attributes.set(.valueLen, UInt(value.count))
     let isSuppressed = attributes.withBytes(.checkValue) { $0?.isEmpty == true }
-    // Three bytes of a function of a short secret tell the secret: none for what a restricted key unwrapped or will be.
+    // Three bytes of a function of a short secret tell the secret: none for what a restricted key unwrapped or will
+    // be.
     if attributes.bool(.strongroomRestrictedOutput) {
       attributes.set(.checkValue, [])
     } else if !isSuppressed {
@@ -70,7 +74,8 @@ enum KeyCodec {
     keyType == .aes ? [16, 24, 32].contains(byteCount) : genericSecretSizes.contains(byteCount)
   }
 
-  /// AES: the first three bytes of an encrypted block of zeros; others: of the SHA-1 digest (PKCS#11 3.2, secret keys).
+  /// AES: the first three bytes of an encrypted block of zeros; others: of the SHA-1 digest (PKCS#11 3.2, secret
+  /// keys).
   private static func checkValue(of value: SecretBytes, _ keyType: KeyType?) throws(ReturnValue) -> [UInt8] {
     try computing { () throws(CryptoError) in
       guard keyType == .aes else {
@@ -132,7 +137,7 @@ enum KeyCodec {
         case .p521: information = try ECPublicKey(.p521, point: point).subjectPublicKeyInfo()
         case .edwards25519:
           information = try EdwardsPublicKey(.ed25519, publicBytes: point).subjectPublicKeyInfo()
-        case .curve25519: information = montgomeryPublicKeyInfo(point)
+        case .curve25519: information = try MontgomeryCurve.x25519.subjectPublicKeyInfo(publicBytes: point)
         }
       } catch {
         throw .attributeValueInvalid
@@ -142,11 +147,6 @@ enum KeyCodec {
     let isOther = attributes.withBytes(.publicKeyInfo) { $0.map { !$0.isEmpty && !$0.elementsEqual(information) } }
     if isOther == true { throw .attributeValueInvalid }
     attributes.set(.publicKeyInfo, information)
-  }
-
-  /// The SubjectPublicKeyInfo of an X25519 key (RFC 8410).
-  private static func montgomeryPublicKeyInfo(_ point: [UInt8]) -> [UInt8] {
-    [0x30, 0x2a, 0x30, 0x05] + Curve.curve25519.identifier + [0x03, 0x21, 0x00] + point
   }
 
   /// CKA_CHECK_VALUE of certificates: the first three bytes of the SHA-1 digest.

@@ -34,7 +34,7 @@ enum PrivateKeyMaterial {
       case .p384: self = .ec(try ECPrivateKey(.p384, scalar: value))
       case .p521: self = .ec(try ECPrivateKey(.p521, scalar: value))
       case .edwards25519: self = .edwards(try EdwardsPrivateKey(.ed25519, seed: value))
-      case .curve25519: self = .montgomery(try MontgomeryPrivateKey(.x25519, scalar: value))
+      case .curve25519: self = .montgomery(try MontgomeryPrivateKey(.x25519, privateBytes: value))
       }
     } catch let error as ReturnValue {
       throw error
@@ -142,7 +142,7 @@ enum PrivateKeyMaterial {
       return optional.compactMap { type, value in value.map { (type, $0) } }
     case .ec(let key): return [(.value, key.scalar)]
     case .edwards(let key): return [(.value, key.seed)]
-    case .montgomery(let key): return [(.value, key.scalar)]
+    case .montgomery(let key): return [(.value, key.privateBytes)]
     }
   }
 

@@ -1,7 +1,8 @@
 import Cryptoki
 import TokenProtocol
 
-/// Changes of an object that exists: C_SetAttributeValue, and C_CopyObject for the copy (PKCS#11 3.2, 4.1.2 and 4.1.3).
+/// Changes of an object that exists: C_SetAttributeValue, and C_CopyObject for the copy (PKCS#11 3.2, 4.1.2 and
+/// 4.1.3).
 struct TemplateChange {
   let schema: ObjectSchema
   let isCopy: Bool
@@ -9,7 +10,8 @@ struct TemplateChange {
 
   /// The attributes after the change.
   ///
-  /// Throws CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_ATTRIBUTE_READ_ONLY or CKR_TEMPLATE_INCONSISTENT.
+  /// Throws CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_ATTRIBUTE_READ_ONLY or
+  /// CKR_TEMPLATE_INCONSISTENT.
   func applied(_ template: [Attribute], to attributes: AttributeSet) throws(ReturnValue) -> AttributeSet {
     var changed = attributes
     for attribute in try TemplateReader.withoutDuplicates(template) {

@@ -104,8 +104,8 @@ extension Token {
     return count
   }
 
-  /// What a restricted key yields goes into restricted buffers only; and a key that wants the PIN for each use can have it
-  /// only in operations that have an Init.
+  /// What a restricted key yields goes into restricted buffers only; and a key that wants the PIN for each use can
+  /// have it only in operations that have an Init.
   func refuseRestrictedAndGuarded(_ key: Object) throws(ReturnValue) {
     if key.isRestricted { throw .keyFunctionNotPermitted }
     if key.attributes.bool(.alwaysAuthenticate) { throw .userNotLoggedIn }

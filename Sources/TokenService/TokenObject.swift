@@ -16,10 +16,10 @@ public final class TokenObject: Sendable {
 
   /// Carries out one operation and answers its CKR_ value.
   ///
-  /// `request` is the message after its operation number; the reply's fields are written to `reply` when the answer is CKR_OK,
-  /// and the count of bytes that are needed when it is CKR_BUFFER_TOO_SMALL. A message that is not one of the operation's
-  /// is CKR_ARGUMENTS_BAD. The operations whose output goes to restricted buffers are not carried out here
-  /// (CKR_FUNCTION_NOT_SUPPORTED); see `restrictedDecryption`.
+  /// `request` is the message after its operation number; the reply's fields are written to `reply` when the answer
+  /// is CKR_OK, and the count of bytes that are needed when it is CKR_BUFFER_TOO_SMALL. A message that is not one of
+  /// the operation's is CKR_ARGUMENTS_BAD. The operations whose output goes to restricted buffers are not carried out
+  /// here (CKR_FUNCTION_NOT_SUPPORTED); see `restrictedDecryption`.
   public func invoke<Bulk: BulkTransfer & ~Copyable>(
     operation: TokenOperation, client id: ClientID, request: inout WireReader, reply: inout WireWriter,
     bulk: inout Bulk
@@ -37,8 +37,8 @@ public final class TokenObject: Sendable {
   /// Forgets a client: its login, its sessions, its session objects.
   public func clientGone(_ id: ClientID) { token.clientGone(id) }
 
-  /// The key for a decryption whose output goes to restricted buffers, and the numbers of the use-cases whose buffers may receive
-  /// it; none means all. Throws what C_DecryptInit answers.
+  /// The key for a decryption whose output goes to restricted buffers, and the numbers of the use-cases whose buffers
+  /// may receive it; none means all. Throws what C_DecryptInit answers.
   public func restrictedDecryption(
     client: ClientID, session: SessionReference, key: UInt64, mechanism: Mechanism
   ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
@@ -72,8 +72,6 @@ public final class TokenObject: Sendable {
     case .random: try refusing { () throws(ReturnValue) in try random(&bulk) }
     // The generator seeds itself from the kernel, and no client has a say in what others get.
     case .seedRandom: throw Refusal(.randomSeedNotSupported)
-    case .decryptInto, .beginInto, .updateInto, .finishInto, .decryptSamples:
-      throw Refusal(.functionNotSupported)
     default: try carryOutMessage(operation, client, &request, &reply)
     }
   }

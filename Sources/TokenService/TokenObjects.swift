@@ -1,5 +1,6 @@
 import CryptoCore
 import Cryptoki
+import Mechanisms
 import SecureStorage
 import TokenProtocol
 
@@ -240,7 +241,7 @@ extension Token {
       try storing { () throws(StorageError) in
         try store.commit { (transaction) throws(StorageError) in try transaction.delete(id, of: slot) }
       }
-      reading { $0.objects.remove(object.handle) }
+      _ = reading { $0.objects.remove(object.handle) }
       object.material?.drop()
     }
     keysChanged()

@@ -58,8 +58,8 @@ extension Token {
     }
   }
 
-  /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been looked at.
-  /// An empty set admits all use-cases.
+  /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been
+  /// looked at. An empty set admits all use-cases.
   func restrictedDecryption(
     _ session: SessionReference, _ handle: UInt64, _ mechanism: Mechanism, _ client: Client
   ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {

@@ -151,9 +151,9 @@ extension Token {
 
   /// The value of a secret key in what was unwrapped.
   ///
-  /// Where the mechanism does not keep the length, CKA_VALUE_LEN must say it (CKR_TEMPLATE_INCOMPLETE), unless only one length
-  /// fits the key type. What is cut off must be the padding and nothing else: otherwise one wrapped key could be opened as
-  /// ever shorter ones, each telling a little of it.
+  /// Where the mechanism does not keep the length, CKA_VALUE_LEN must say it (CKR_TEMPLATE_INCOMPLETE), unless only
+  /// one length fits the key type. What is cut off must be the padding and nothing else: otherwise one wrapped key
+  /// could be opened as ever shorter ones, each telling a little of it.
   private static func value(
     in opened: SecretBytes, _ family: MechanismFamily, _ keyType: KeyType?,
     wantedByteCount: () throws(ReturnValue) -> Int?
@@ -178,8 +178,8 @@ extension Token {
 }
 
 extension MechanismFamily {
-  /// Whether a decryption that succeeds proves that the input was made with the key. With the others the mere outcome, bad
-  /// padding or good, tells a caller who chooses the input something about the plaintext of any other.
+  /// Whether a decryption that succeeds proves that the input was made with the key. With the others the mere
+  /// outcome, bad padding or good, tells a caller who chooses the input something about the plaintext of any other.
   var isAuthenticated: Bool {
     switch self {
     case .aesGCM, .aesKeyWrap, .aesKeyWrapPadded, .rsaOAEP: true
