@@ -1,0 +1,205 @@
+import CryptoCore
+import Cryptoki
+import Mechanisms
+import ObjectInvoke
+import RestrictedMemory
+import Synchronization
+import TokenProtocol
+import TokenService
+import Wire
+
+/// Decryption of one client with the keys of one token, with plaintext going to restricted buffers.
+final class RestrictedDecryption: Sendable {
+  private let token: TokenObject
+  private let client: ClientID
+  /// Multi-part decryptions by session number. An operation is taken out while it is worked with, so that
+  /// two calls in one session at once cannot share it.
+  private let operations = Mutex<[UInt32: Started]>([:])
+
+  private struct Started: @unchecked Sendable {
+    // In the table, or with the one caller who took it out.
+    let operation: Operation
+    let useCases: Set<UInt32>
+  }
+
+  init(_ token: TokenObject, client: ClientID) {
+    self.token = token
+    self.client = client
+  }
+
+  /// Forgets the operations of sessions; all of them when `sessions` is nil.
+  func end(sessions: [UInt32]?) {
+    operations.withLock { operations in
+      guard let sessions else {
+        operations = [:]
+        return
+      }
+      for session in sessions { operations[session] = nil }
+    }
+  }
+
+  // MARK: One part
+
+  func decryptInto(_ call: inout Invocation) throws -> UInt32 {
+    let request = try DecryptInto(from: &call.request)
+    try call.request.end()
+    return try answering(&call) { call in
+      let started = try start(request.operation)
+      try feed(started, from: &call, to: request.place, ends: true)
+    }
+  }
+
+  // MARK: Parts
+
+  func beginInto(_ call: inout Invocation) throws -> UInt32 {
+    let request = try DecryptInto(from: &call.request)
+    try call.request.end()
+    return try answering(&call) { _ in
+      let started = try start(request.operation)
+      operations.withLock { $0[request.operation.session.number] = started }
+      return 0
+    }
+  }
+
+  /// `ends`: whether this is `finishInto`, which takes no input.
+  func continueInto(_ call: inout Invocation, ends: Bool) throws -> UInt32 {
+    let request = try ContinueInto(from: &call.request)
+    try call.request.end()
+    return try answering(&call) { call in
+      let session = request.session.number
+      guard let started = operations.withLock({ $0.removeValue(forKey: session) }) else {
+        throw ReturnValue.operationNotInitialized
+      }
+      do {
+        let count = try feed(started, from: &call, to: request.place, ends: ends)
+        if !ends { operations.withLock { $0[session] = started } }
+        return count
+      } catch let refusal as Refusal where refusal.leavesOperation {
+        operations.withLock { $0[session] = started }
+        throw refusal
+      }
+    }
+  }
+
+  // MARK: Samples
+
+  func decryptSamples(_ call: inout Invocation) throws -> UInt32 {
+    let request = try DecryptSamples(from: &call.request)
+    try call.request.end()
+    let batch: SampleBatch
+    do { batch = try SampleBatch(request, client: call.client) } catch { return error.result }
+    guard batch.byteCount == call.inputByteCount else { return RestrictedResult.sampleInvalid }
+    return try answering(&call, replies: false) { call in
+      guard request.key != 0 || batch.needsKey else { return UInt64(try batch.decrypt(with: nil, from: &call)) }
+      let mechanism = Mechanism(
+        batch.usesChaining ? .aesCBC : .aesCTR,
+        batch.usesChaining
+          ? .iv(ShortBytes([UInt8](repeating: 0, count: 16)))
+          : .counter(bitCount: 64, block: ShortBytes([UInt8](repeating: 0, count: 16))))
+      let (key, useCases) = try token.restrictedDecryption(
+        client: client, session: request.session, key: request.key, mechanism: mechanism)
+      guard useCases.isEmpty || batch.useCases.isSubset(of: useCases) else {
+        throw Refusal(result: RestrictedResult.useCaseInvalid)
+      }
+      let aes = try key.aes
+      guard aes.byteCount == 16 else { throw ReturnValue.keySizeRange }
+      return UInt64(try batch.decrypt(with: aes, from: &call))
+    }
+  }
+
+  // MARK: What these have in common
+
+  /// A refusal that is not one of the token's.
+  private struct Refusal: Error {
+    let result: UInt32
+    /// A place that does not serve leaves a multi-part operation where it was.
+    var leavesOperation = false
+  }
+
+  /// Folds refusals into the result, and replies with the count that `body` answers.
+  private func answering(
+    _ call: inout Invocation, replies: Bool = true, _ body: (inout Invocation) throws -> UInt64
+  ) throws -> UInt32 {
+    do {
+      let count = try body(&call)
+      if replies { call.reply.u64(count) }
+      return 0
+    } catch let refusal as Refusal {
+      return refusal.result
+    } catch let value as ReturnValue {
+      return UInt32(truncatingIfNeeded: value.rawValue)
+    } catch is CryptoError {
+      return UInt32(truncatingIfNeeded: ReturnValue.functionFailed.rawValue)
+    }
+  }
+
+  private func start(_ request: KeyOperation) throws -> Started {
+    guard request.function == .decrypt else { throw InvocationError.malformed }
+    let (key, useCases) = try token.restrictedDecryption(
+      client: client, session: request.session, key: request.key, mechanism: request.mechanism)
+    guard let facts = MechanismTable.facts(request.mechanism.type) else { throw ReturnValue.mechanismInvalid }
+    return Started(
+      operation: try Operation(function: .decrypt, mechanism: request.mechanism, facts: facts, key: key),
+      useCases: useCases)
+  }
+
+  /// Decrypts the input, and with `ends` the end of the operation, to `place`; answers the count of bytes written.
+  ///
+  /// Ciphers whose output count is known write to the place as they go; the others decrypt into memory of their own and write
+  /// when all is well. The place is checked before the input is read.
+  private func feed(
+    _ started: Started, from call: inout Invocation, to place: BufferPlace, ends: Bool
+  ) throws -> UInt64 {
+    guard let buffer = call.client.buffer(place.buffer) else {
+      throw Refusal(result: objectHandleInvalid, leavesOperation: true)
+    }
+    guard started.useCases.isEmpty || started.useCases.contains(buffer.useCase.rawValue) else {
+      throw Refusal(result: RestrictedResult.useCaseInvalid, leavesOperation: true)
+    }
+    let operation = started.operation
+    guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount,
+      operation.heldByteCount <= call.client.limits.privateByteCount - inputCount
+    else { throw Refusal(result: 0x31, leavesOperation: true) }  // CKR_DEVICE_MEMORY
+
+    let streamed = operation.updateByteCount(for: inputCount)
+    var target = try writable(buffer, place.offset, UInt64(streamed))
+    var written = 0
+    while call.inputRemaining > 0 {
+      let piece = try call.nextInput(atMost: 1 << 16)
+      guard piece.count > 0 else { throw InvocationError.malformed }
+      written += try target.withBytes { bytes in
+        try operation.update(piece, into: UnsafeMutableRawBufferPointer(rebasing: bytes[written...]))
+      }
+    }
+    guard ends else { return UInt64(written) }
+
+    if operation.withholdsOutput {
+      // The tag is verified before the first byte moves; a place without room leaves everything as it was.
+      target = try writable(buffer, place.offset, UInt64(operation.finishByteCount))
+      try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
+        target.withBytes { $0[written...].copyBytes(from: piece) }
+        written += piece.count
+      }
+      return UInt64(written)
+    }
+    let end = try SecretBytes(count: operation.finishByteCount) { (room) throws(ReturnValue) in
+      try operation.finish(into: room)
+    }
+    if end.count > 0 {
+      target = try writable(buffer, place.offset, UInt64(written + end.count))
+      end.withBytes { end in target.withBytes { $0[written...].copyBytes(from: end) } }
+      written += end.count
+    }
+    return UInt64(written)
+  }
+
+  private func writable(
+    _ buffer: RestrictedBuffer, _ offset: UInt64, _ count: UInt64
+  ) throws(Refusal) -> RestrictedBuffer.WritableRange {
+    do {
+      return try buffer.writable(offset: offset, count: count, by: .cryptoEngine)
+    } catch {
+      throw Refusal(result: error.result, leavesOperation: true)
+    }
+  }
+}
