@@ -45,7 +45,7 @@ final class RestrictedDecryption: Sendable {
     try call.request.end()
     return try answering(&call) { call in
       let started = try start(request.operation)
-      try feed(started, from: &call, to: request.place, ends: true)
+      return try feed(started, from: &call, to: request.place, ends: true)
     }
   }
 

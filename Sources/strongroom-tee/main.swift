@@ -1,1 +1,4 @@
-// Placed by the skeleton; replaced by this room's first file.
+import Glibc
+import SecureWorld
+
+exit(SecureWorldProgram.run(CommandLine.arguments))

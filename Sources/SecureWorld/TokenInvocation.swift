@@ -1,0 +1,100 @@
+import Cryptoki
+import ObjectInvoke
+import TokenProtocol
+import TokenService
+import Wire
+
+/// A token as an object of one client: the token's own operations, and those whose plaintext goes to restricted buffers.
+final class TokenInvocation: InvocableObject {
+  private let token: TokenObject
+  private let client: ClientID
+  private let restricted: RestrictedDecryption
+
+  init(_ token: TokenObject, client: ClientID) {
+    self.token = token
+    self.client = client
+    restricted = RestrictedDecryption(token, client: client)
+  }
+
+  func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
+    guard let operation = TokenOperation(rawValue: operation) else { throw InvocationError.malformed }
+    switch operation {
+    case .decryptInto: return try restricted.decryptInto(&call)
+    case .beginInto: return try restricted.beginInto(&call)
+    case .updateInto: return try restricted.continueInto(&call, ends: false)
+    case .finishInto: return try restricted.continueInto(&call, ends: true)
+    case .decryptSamples: return try restricted.decryptSamples(&call)
+    case .closeSessions, .cancel, .logout, .initializeToken:
+      endRestricted(operation, call.request)
+      return perform(operation, &call)
+    default: return perform(operation, &call)
+    }
+  }
+
+  /// The client has given up the object, or has gone: its sessions with this token end.
+  func released() {
+    restricted.end(sessions: nil)
+    token.clientGone(client)
+  }
+
+  private func perform(_ operation: TokenOperation, _ call: inout Invocation) -> UInt32 {
+    var request = call.request
+    // The reply is taken out of the invocation, so that the token can write it while it moves bulk data.
+    var reply = WireWriter()
+    swap(&reply, &call.reply)
+    let value = withUnsafeMutablePointer(to: &call) { call in
+      var bulk = InvocationBulk(call: call)
+      return token.invoke(operation: operation, client: client, request: &request, reply: &reply, bulk: &bulk)
+    }
+    swap(&reply, &call.reply)
+    return UInt32(truncatingIfNeeded: value.rawValue)
+  }
+
+  /// Ends decryptions into restricted buffers together with what they belong to. The token itself judges the request.
+  private func endRestricted(_ operation: TokenOperation, _ message: WireReader) {
+    var message = message
+    switch operation {
+    case .closeSessions:
+      guard let request = try? CloseSessions(from: &message) else { return }
+      restricted.end(sessions: request.all ? nil : request.numbers)
+    case .cancel:
+      guard let request = try? CancelOperations(from: &message), request.functions.contains(.decrypt) else { return }
+      restricted.end(sessions: [request.session.number])
+    default: restricted.end(sessions: nil)
+    }
+  }
+}
+
+/// The bulk data of an invocation, as the token service moves it. Lives within one call.
+private struct InvocationBulk: BulkTransfer, ~Copyable {
+  let call: UnsafeMutablePointer<Invocation>
+
+  var inputByteCount: UInt64 { call.pointee.inputByteCount }
+  var outputCapacity: UInt64 { call.pointee.outputCapacity }
+  var outputByteCount: UInt64 { call.pointee.outputByteCount }
+
+  mutating func nextInput(atMost count: Int) throws(ReturnValue) -> UnsafeRawBufferPointer {
+    do { return try call.pointee.nextInput(atMost: count) } catch { throw error.returnValue }
+  }
+
+  mutating func reserveOutput(_ count: Int) throws(ReturnValue) -> UnsafeMutableRawBufferPointer {
+    do { return try call.pointee.reserveOutput(count) } catch { throw error.returnValue }
+  }
+
+  mutating func commitOutput(_ count: Int) throws(ReturnValue) {
+    do { try call.pointee.commitOutput(count) } catch { throw error.returnValue }
+  }
+}
+
+extension InvocationError {
+  /// What the token answers when it cannot move bulk data. For `.peerGone` nobody is there to read it.
+  fileprivate var returnValue: ReturnValue {
+    switch self {
+    case .peerGone: .deviceRemoved
+    case .noMemory, .tooLarge: .deviceMemory
+    case .outputFull: .bufferTooSmall
+    case .malformed: .argumentsBad
+    case .failed: .deviceError
+    }
+  }
+}
