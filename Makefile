@@ -40,7 +40,7 @@ check: dependencies-test build
 	@conformance/run-tests --no-unit $(ONLY)
 
 bench: dependencies-bench build
-	@conformance/bench/run
+	@conformance/bench/run --only "$(ONLY)" --peers "$(PEERS)" $(if $(SECONDS),--seconds $(SECONDS))
 
 # `make dependencies` installs what every target needs, `make dependencies-GROUP` what one needs.
 dependencies: dependencies-test dependencies-bench
