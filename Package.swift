@@ -83,7 +83,7 @@ let package = Package(
     .executableTarget(
       name: "strongroom",
       dependencies: [
-        "CCryptoki", "CP11Kit", "Configuration", "MediaContainer",
+        "CCryptoki", "CLinux", "CP11Kit", "Configuration", "Cryptoki", "MediaContainer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),

@@ -1,0 +1,92 @@
+import Cryptoki
+import Foundation
+
+/// A message for the person at the terminal: what is wrong, and where.
+struct Failure: Error, CustomStringConvertible {
+  enum Kind {
+    /// Something was refused, was not found, or did not hold.
+    case refused
+    /// The command line or the configuration is wrong.
+    case usage
+
+    var exitCode: Int32 {
+      switch self {
+      case .refused: 1
+      case .usage: 2
+      }
+    }
+  }
+
+  let description: String
+  let kind: Kind
+
+  init(_ description: String, kind: Kind = .refused) {
+    self.description = description
+    self.kind = kind
+  }
+
+  static func usage(_ description: String) -> Failure { Failure(description, kind: .usage) }
+}
+
+/// A refusal by the module, with the function that answered it and what was being done.
+struct ModuleError: Error, CustomStringConvertible {
+  let function: String
+  let value: ReturnValue
+  var context: String?
+
+  var description: String {
+    let head = context.map { "\($0): " } ?? ""
+    let tail = value.advice.map { " (\($0))" } ?? ""
+    return "\(head)\(function) answered \(value.strongroomName)\(tail)"
+  }
+}
+
+/// Runs `body`; a refusal inside gets `context`, which says what was being done and to what.
+func during<Answer>(_ context: @autoclosure () -> String, _ body: () throws -> Answer) throws -> Answer {
+  do { return try body() } catch var error as ModuleError {
+    if error.context == nil { error.context = context() }
+    throw error
+  }
+}
+
+/// Writes a complaint to standard error.
+func complain(_ message: String) {
+  fflush(nil)  // What was printed before comes before.
+  FileHandle.standardError.write(Data("strongroom: \(message)\n".utf8))
+}
+
+/// What a file holds, at most `limit` bytes; the message of a failure names the file.
+func contents(of path: String, limit: Int = 1 << 30) throws -> [UInt8] {
+  do {
+    let data = try Data(contentsOf: URL(fileURLWithPath: path))
+    guard data.count <= limit else { throw Failure("\(path): larger than \(limit) bytes") }
+    return [UInt8](data)
+  } catch let failure as Failure {
+    throw failure
+  } catch let error as CocoaError {
+    let reason =
+      switch error.code {
+      case .fileReadNoSuchFile: "no such file"
+      case .fileReadNoPermission: "permission denied"
+      default: "cannot be read"
+      }
+    throw Failure("\(path): \(reason)")
+  }
+}
+
+/// Writes `bytes` to a file, or to standard output where no path is given.
+func write(_ bytes: [UInt8], to path: String?) throws {
+  guard let path else {
+    FileHandle.standardOutput.write(Data(bytes))
+    return
+  }
+  do { try Data(bytes).write(to: URL(fileURLWithPath: path)) } catch {
+    throw Failure("\(path): cannot be written: \(String(cString: strerror(errno)))")
+  }
+}
+
+/// What a file holds, or standard input where the path is missing or "-".
+func input(_ path: String?) throws -> [UInt8] {
+  guard let path, path != "-" else { return [UInt8](FileHandle.standardInput.readDataToEndOfFile()) }
+  return try contents(of: path)
+}

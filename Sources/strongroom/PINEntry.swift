@@ -1,0 +1,44 @@
+import Foundation
+
+/// Asks for PINs at the terminal, and reads them from files.
+enum PINEntry {
+  /// Asks at the terminal, without echo. Throws where there is none.
+  static func ask(_ what: String) throws -> String {
+    let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
+    guard terminal >= 0 else {
+      throw Failure.usage(
+        "\(what) is needed and there is no terminal to ask at; give --pin, --pin-file or STRONGROOM_PIN")
+    }
+    defer { close(terminal) }
+    var before = termios()
+    guard tcgetattr(terminal, &before) == 0 else { throw Failure.usage("\(what): the terminal cannot be set up") }
+    var silent = before
+    silent.c_lflag &= ~tcflag_t(ECHO)
+    tcsetattr(terminal, TCSAFLUSH, &silent)
+    defer {
+      tcsetattr(terminal, TCSAFLUSH, &before)
+      _ = "\n".withCString { Glibc.write(terminal, $0, 1) }
+    }
+    let prompt = Array("\(what): ".utf8)
+    _ = Glibc.write(terminal, prompt, prompt.count)
+    var line: [UInt8] = []
+    var byte: UInt8 = 0
+    while read(terminal, &byte, 1) == 1, byte != 0x0a { line.append(byte) }
+    return String(decoding: line, as: UTF8.self)
+  }
+
+  /// Asks for a new PIN twice.
+  static func askNew(_ what: String) throws -> String {
+    let first = try ask(what)
+    guard try ask("\(what), again") == first else { throw Failure("the two entries differ; nothing was changed") }
+    return first
+  }
+
+  static func firstLine(of path: String) throws -> String {
+    let bytes = try contents(of: path, limit: 65_536)
+    guard let text = String(validating: bytes.prefix { $0 != 0x0a && $0 != 0x0d }, as: UTF8.self) else {
+      throw Failure("\(path): the PIN is not UTF-8")
+    }
+    return text
+  }
+}

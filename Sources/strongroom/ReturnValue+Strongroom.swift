@@ -1,0 +1,45 @@
+import CCryptoki
+import Cryptoki
+
+extension ReturnValue {
+  /// The specification's name, or that of the vendor interface.
+  var strongroomName: String { Self.vendorNames[rawValue] ?? name }
+
+  /// What a person can do about it, for the answers that a person meets.
+  var advice: String? { Self.advices[self] }
+
+  private static let vendorNames: [UInt: String] = [
+    CKR_STRONGROOM_BUFFER_REVOKED: "CKR_STRONGROOM_BUFFER_REVOKED",
+    CKR_STRONGROOM_OFFSET_RANGE: "CKR_STRONGROOM_OFFSET_RANGE",
+    CKR_STRONGROOM_USE_CASE_INVALID: "CKR_STRONGROOM_USE_CASE_INVALID",
+    CKR_STRONGROOM_DESCRIPTOR_INVALID: "CKR_STRONGROOM_DESCRIPTOR_INVALID",
+    CKR_STRONGROOM_ACCESS_DENIED: "CKR_STRONGROOM_ACCESS_DENIED",
+    CKR_STRONGROOM_PERIPHERAL_UNAVAILABLE: "CKR_STRONGROOM_PERIPHERAL_UNAVAILABLE",
+    CKR_STRONGROOM_BITSTREAM_INVALID: "CKR_STRONGROOM_BITSTREAM_INVALID",
+    CKR_STRONGROOM_SAMPLE_INVALID: "CKR_STRONGROOM_SAMPLE_INVALID",
+  ]
+
+  private static let advices: [ReturnValue: String] = [
+    .pinIncorrect: "the PIN is wrong; each wrong try counts",
+    .pinLocked: "too many wrong tries; `strongroom pin unlock` lifts it with the security officer's PIN",
+    .pinLenRange: "the PIN is too short or too long; `strongroom info` shows the limits",
+    .pinInvalid: "the PIN holds characters that the token does not take",
+    .userPINNotInitialized: "no user PIN yet; `strongroom init` or `strongroom pin unlock` sets one",
+    .userNotLoggedIn: "give the PIN: --pin, --pin-file, STRONGROOM_PIN or pin-value in the URI",
+    .sessionExists: "another session of a program is open on this token; close it first",
+    .deviceRemoved: "the secure world has ended; try again",
+    .deviceMemory: "the pool for this use-case, or the memory of the secure world, is exhausted",
+    .deviceError: "the secure world could not be reached or could not open its store; see `strongroom config`",
+    .tokenNotRecognized: "the token is not initialised; `strongroom init --label NAME` does it",
+    .keyFunctionNotPermitted: "the key may not be used for this",
+    .attributeSensitive: "the attribute never leaves the token",
+    .mechanismInvalid: "the token has no such mechanism; `strongroom mechanisms` lists them",
+    .functionNotSupported: "the module does not offer this function",
+    ReturnValue(rawValue: CKR_STRONGROOM_USE_CASE_INVALID): "the key may not write to buffers of this use-case",
+    ReturnValue(rawValue: CKR_STRONGROOM_PERIPHERAL_UNAVAILABLE):
+      "the decoder or the display did not start; is strongroom-peripheral installed beside strongroom-tee?",
+    ReturnValue(rawValue: CKR_STRONGROOM_BITSTREAM_INVALID):
+      "the decoder cannot make a picture of it: a wrong key, or a damaged file",
+    ReturnValue(rawValue: CKR_STRONGROOM_SAMPLE_INVALID): "the file's protection data does not fit its samples",
+  ]
+}
