@@ -116,7 +116,7 @@ public final class PoolSet: Sendable {
   ///     RLIMIT_MEMLOCK; what is beyond is ordinary memory of the secure world.
   public init(
     _ kinds: [UseCase: Pool.Kind] = PoolSet.standardKinds, matrix: AccessMatrix = .standard,
-    secretByteCount: Int = 4 << 20
+    secretByteCount: Int = PoolSet.standardSecretByteCount
   ) {
     let budget = SecretBudget(byteCount: secretByteCount)
     var pools: [UseCase: Pool] = [:]
@@ -130,6 +130,13 @@ public final class PoolSet: Sendable {
   public func pool(for useCase: UseCase) throws(RestrictedMemoryError) -> Pool {
     guard let pool = pools[useCase] else { throw .noPool(useCase) }
     return pool
+  }
+
+  /// Half of what this process may lock, at most 4 MiB: the other half is for keys.
+  public static var standardSecretByteCount: Int {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0 else { return 0 }
+    return Int(min(limit.rlim_cur / 2, 4 << 20))
   }
 
   /// Playback has room for compressed samples and some 4K pictures; the others are small carve-outs.

@@ -83,6 +83,14 @@ struct PoolTests {
     #expect(pool.usage.used == 0)
   }
 
+  @Test("secret memory leaves half of the lockable memory to keys")
+  func standardSecretBudget() {
+    var limit = rlimit()
+    #expect(getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0)
+    #expect(UInt64(2 * PoolSet.standardSecretByteCount) <= max(limit.rlim_cur, 0))
+    #expect(PoolSet.standardSecretByteCount > 0 || limit.rlim_cur < 2)
+  }
+
   @Test("secret memory is given back to the budget")
   func secretBudget() throws {
     let pools = PoolSet(secretByteCount: page)
