@@ -22,9 +22,18 @@ public func C_GenerateRandom(_ session: CK_SESSION_HANDLE, _ bytes: CK_BYTE_PTR?
     let output = UnsafeMutableRawBufferPointer(mutating: try callerBytes(bytes, byteCount))
     let slot = session.slot
     let taken = try slot.random.take(output) { (memory) throws(ReturnValue) in try slot.fetchRandom(memory) }
-    if !taken { try slot.fetchRandom(output) }
+    if taken { return }
+    var rest = output[...]
+    while !rest.isEmpty {
+      let piece = UnsafeMutableRawBufferPointer(rebasing: rest.prefix(largestFetch))
+      try slot.fetchRandom(piece)
+      rest = rest.dropFirst(piece.count)
+    }
   }
 }
+
+/// Bytes that one crossing fetches at most.
+private let largestFetch = 16 << 20
 
 extension Slot {
   /// Random bytes of the secure world, in one crossing.

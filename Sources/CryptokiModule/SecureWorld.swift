@@ -60,7 +60,8 @@ extension Connection {
     ) { (result, reader) throws(WireError) in
       if result == 0 { reply = try read(&reader) }
     }
-    guard answer.result == 0, let reply else { throw ReturnValue(rawValue: UInt(answer.result)) }
+    // The root's own result codes are not CKRs; none of them is to be expected.
+    guard answer.result == 0, let reply else { throw .deviceError }
     return reply
   }
 }

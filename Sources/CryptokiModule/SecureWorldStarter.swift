@@ -21,6 +21,17 @@ struct SecureWorldStarter {
   private let configuration: Configuration
   /// Nanoseconds from the first attempt to the last.
   private static let patience: UInt64 = 10_000_000_000
+  /// How often the program is started when it ends without a word, as when somebody kills it.
+  private static let attempts = 3
+
+  /// What became of a program that was started.
+  private enum Start {
+    case listens
+    /// It says why it cannot serve; it would say so again.
+    case refused(String)
+    /// It ended or was silent.
+    case ended(String)
+  }
 
   /// As the user's or the system's configuration says.
   init(readingConfiguration: ()) throws(StartFailure) {
@@ -57,11 +68,13 @@ struct SecureWorldStarter {
   ) throws(StartFailure) -> InvokeClient {
     if let client = try attempt() { return client }
     var failure = "it does not listen on \(socket)"
-    while MonotonicClock.now() < deadline {
-      if let reason = try start(until: deadline) { failure = reason }
+    for _ in 0..<Self.attempts {
+      switch try start(until: deadline) {
+      case .listens: break
+      case .refused(let reason): throw StartFailure(reason: "the secure world does not start: \(reason)")
+      case .ended(let reason): failure = reason
+      }
       if let client = try attempt() { return client }
-      // It may just be going: what it leaves behind is cleared away by the next one.
-      usleep(20_000)
     }
     throw StartFailure(reason: "the secure world does not come up: \(failure)")
   }
@@ -98,8 +111,8 @@ struct SecureWorldStarter {
     }
   }
 
-  /// Starts the program and waits for its word that it listens. Answers why it did not give it.
-  private func start(until deadline: UInt64) throws(StartFailure) -> String? {
+  /// Starts the program and waits for its word that it listens.
+  private func start(until deadline: UInt64) throws(StartFailure) -> Start {
     let program = try locate()
     // A socket pair, because it is made close-on-exec in one step: no other thread's child inherits it.
     let pair: MessageSocketPair
@@ -122,15 +135,15 @@ struct SecureWorldStarter {
   }
 
   /// One byte says that it listens; the end without one, that it has given up. Text before the end is the reason.
-  private func word(from near: borrowing Descriptor, until deadline: UInt64, of program: String) -> String? {
+  private func word(from near: borrowing Descriptor, until deadline: UInt64, of program: String) -> Start {
     let now = MonotonicClock.now()
     let events = try? waitForEvents(near.number, .readable, timeout: deadline > now ? deadline - now : 0)
-    guard let events, !events.isEmpty else { return "\(program) is silent" }
+    guard let events, !events.isEmpty else { return .ended("\(program) is silent") }
     var memory = [UInt8](repeating: 0, count: 1024)
     let count = memory.withUnsafeMutableBytes { bytes in (try? near.read(into: bytes)) ?? 0 }
-    if count == 0 { return "\(program) ended before it listened" }
-    if count == 1 { return nil }
-    return String(decoding: memory[..<count], as: UTF8.self)
+    if count == 0 { return .ended("\(program) ended before it listened") }
+    if count == 1 { return .listens }
+    return .refused(String(decoding: memory[..<count], as: UTF8.self))
   }
 
   // MARK: The program
