@@ -54,8 +54,8 @@ public func C_DigestKey(_ session: CK_SESSION_HANDLE, _ key: CK_OBJECT_HANDLE) -
 }
 
 extension Session {
-  /// The value of a secret key that may be read anyway; a digest of any other would be made where the value must not be.
-  /// Throws CKR_KEY_INDIGESTIBLE.
+  /// The value of a secret key that may be read anyway; a digest of any other would be made where the value must not
+  /// be. Throws CKR_KEY_INDIGESTIBLE.
   fileprivate func digestibleValue(of key: UInt64) throws(ReturnValue) -> [UInt8] {
     guard try slot.keys.find(key, in: self).description.objectClass == .secretKey else { throw .keyIndigestible }
     let request = GetAttributes(session: announced(), object: key, types: [.value])

@@ -46,7 +46,8 @@ final class KeyCache: Sendable {
   /// Throws CKR_KEY_HANDLE_INVALID for a handle that names no key that this session sees.
   func find(_ handle: UInt64, in session: Session) throws(ReturnValue) -> KnownKey {
     guard handle != 0 else { throw .keyHandleInvalid }
-    // Read before the question: an answer that is overtaken by a change is kept under the older generation and asked anew.
+    // Read before the question: an answer that is overtaken by a change is kept under the older generation and asked
+    // anew.
     let generation = session.slot.connection.generation
     if let known = content.withLock({ $0.generation == generation ? $0.keys[handle] : nil }) { return known }
     let description: KeyDescription

@@ -139,7 +139,8 @@ final class KeyOperationState {
       let request = ContinueOperation(session: session.announced(), function: function)
       try transfer(.update, request, input, memory, output, in: session)
     } else {
-      let request = KeyOperation(session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+      let request = KeyOperation(
+        session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
       try transfer(.begin, request, input, memory, output, in: session)
       stage = .away
     }
@@ -160,7 +161,8 @@ final class KeyOperationState {
         gathered.append(contentsOf: input)
         return .active
       }
-      let request = KeyOperation(session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+      let request = KeyOperation(
+        session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
       try gathered.withBytes { (first) throws(ReturnValue) in
         try send(.begin, request, InputSegments(first, input), in: session)
       }

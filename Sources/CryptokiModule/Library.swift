@@ -35,8 +35,8 @@ final class Library: Sendable {
     return Unmanaged<Library>.fromOpaque(pointer).takeUnretainedValue()
   }
 
-  /// Registered once. In the child, nothing of the parent's may be used, not even to be freed; its copy of the connection's
-  /// descriptor is closed, so that the parent's end is seen when the parent ends.
+  /// Registered once. In the child, nothing of the parent's may be used, not even to be freed; its copy of the
+  /// connection's descriptor is closed, so that the parent's end is seen when the parent ends.
   private static let forkHandler: Int32 = pthread_atfork(nil, nil) {
     Library.reference.store(0, ordering: .releasing)
     if let pointer = UnsafeRawPointer(bitPattern: Library.openClient.exchange(0, ordering: .acquiringAndReleasing)) {

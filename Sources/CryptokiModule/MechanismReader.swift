@@ -118,7 +118,8 @@ private func readParameters(
   }
 }
 
-/// CK_GCM_PARAMS as versions 2.20 to 2.30 had it: without `ulIvBits`, which the first printing of 2.40 left out as well.
+/// CK_GCM_PARAMS as versions 2.20 to 2.30 had it: without `ulIvBits`, which the first printing of 2.40 left out as
+/// well.
 private struct GCMParametersWithoutIVBits: BitwiseCopyable {
   var pIv: UnsafeMutablePointer<UInt8>?
   var ulIvLen: CK_ULONG

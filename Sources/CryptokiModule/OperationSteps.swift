@@ -6,8 +6,8 @@ import TokenProtocol
 extension Session {
   /// C_EncryptInit, C_DecryptInit, C_SignInit, C_VerifyInit and C_VerifySignatureInit.
   ///
-  /// Everything that forbids the operation is answered now, from what is known of the key; the secure world decides again
-  /// with the data. A NULL mechanism gives up the operation that is active.
+  /// Everything that forbids the operation is answered now, from what is known of the key; the secure world decides
+  /// again with the data. A NULL mechanism gives up the operation that is active.
   func begin(
     _ function: KeyFunction, _ operations: inout SessionOperations, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>?,
     _ handle: CK_OBJECT_HANDLE, givenSignature: [UInt8]? = nil

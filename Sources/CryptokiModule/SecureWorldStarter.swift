@@ -45,7 +45,8 @@ struct SecureWorldStarter {
   private var store: String { configuration.store }
   private var socket: String { configuration.socket ?? store + "/tee.sock" }
 
-  /// Connects, having started the secure world if nobody listens. Of several processes that come at once, one starts it.
+  /// Connects, having started the secure world if nobody listens. Of several processes that come at once, one starts
+  /// it.
   func connect() throws(StartFailure) -> InvokeClient {
     let deadline = MonotonicClock.now() &+ Self.patience
     if let client = try attempt() { return client }
@@ -126,12 +127,21 @@ struct SecureWorldStarter {
     do throws(SystemError) {
       try spawnDetached(
         executable: program, arguments: [program, "--store", store, "--ready-fd", "3"],
-        environment: Environment.isPrivileged ? [] : Environment.all(), readyDescriptor: far.descriptor.number)
+        environment: environment(), readyDescriptor: far.descriptor.number)
     } catch {
       throw StartFailure(reason: "cannot start \(program): \(error)")
     }
     _ = consume far
     return word(from: near.descriptor, until: deadline, of: program)
+  }
+
+  /// What the secure world needs to find the configuration that this process found. The rest of the host's environment
+  /// is none of its business: neither the host's secrets nor what steers the loader.
+  private func environment() -> [String] {
+    guard !Environment.isPrivileged else { return [] }
+    return Environment.all().filter { variable in
+      variable.hasPrefix("STRONGROOM_") || variable.hasPrefix("XDG_") || variable.hasPrefix("HOME=")
+    }
   }
 
   /// One byte says that it listens; the end without one, that it has given up. Text before the end is the reason.

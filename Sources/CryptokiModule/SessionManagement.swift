@@ -47,8 +47,8 @@ public func C_CloseAllSessions(_ slotID: CK_SLOT_ID) -> CK_RV {
 }
 
 extension Library {
-  /// Ends sessions that have left the table. The secure world is told when it keeps something for them, and with the last
-  /// session of a token that somebody is logged in to (PKCS#11 3.2, 5.6.7: closing the last session logs out).
+  /// Ends sessions that have left the table. The secure world is told when it keeps something for them, and with the
+  /// last session of a token that somebody is logged in to (PKCS#11 3.2, 5.6.7: closing the last session logs out).
   fileprivate func end(_ removed: [Session], of slot: Slot) {
     // First, without `lifecycle`: this waits for a call that is running in the session.
     let announced = removed.filter { $0.close() }.map { $0.number }
@@ -134,7 +134,13 @@ extension Session {
       let request = Login(
         session: announced(), userType: .contextSpecific, pin: pin, contextFunction: function,
         contextKey: operation.key.handle)
-      return try slot.request(.login, request, options: [.long, .secret])
+      do throws(ReturnValue) {
+        return try slot.request(.login, request, options: [.long, .secret])
+      } catch {
+        // The last wrong PIN locks it, and whoever guesses PINs is logged out.
+        if error == .pinLocked { slot.loggedIn = nil }
+        throw error
+      }
     }
     throw .operationNotInitialized
   }

@@ -4,8 +4,8 @@ import Synchronization
 
 /// The open sessions of this process, by handle.
 ///
-/// A handle holds the session's place in the table and how often the place was used, so that a handle of a closed session
-/// names nothing, however soon the place is used again.
+/// A handle holds the session's place in the table and how often the place was used, so that a handle of a closed
+/// session names nothing, however soon the place is used again.
 final class SessionTable: Sendable {
   private struct Place {
     var session: Session?

@@ -19,7 +19,8 @@ struct NoFields: TokenRequest {
 }
 
 extension Slot {
-  /// One crossing with a reply. Throws the CKR that the token answers, CKR_DEVICE_REMOVED when the secure world has died.
+  /// One crossing with a reply. Throws the CKR that the token answers, CKR_DEVICE_REMOVED when the secure world has
+  /// died.
   @inline(__always)
   func request<Request: TokenRequest, Reply>(
     _ operation: TokenOperation, _ request: Request, input: InputSegments = InputSegments(),

@@ -11,8 +11,8 @@ final class Slot: Sendable {
   let token: UInt64
   let keys = KeyCache()
   let random = RandomReserve()
-  /// Held while sessions are counted in and out, and while somebody logs in or out: closing the last session logs out, and
-  /// no new session may come between. To be taken after a session's own lock, never before it.
+  /// Held while sessions are counted in and out, and while somebody logs in or out: closing the last session logs
+  /// out, and no new session may come between. To be taken after a session's own lock, never before it.
   let lifecycle = Mutex(())
 
   /// The user type plus 1; 0 when nobody is logged in. Kept for C_GetSessionInfo; the secure world decides by its own.

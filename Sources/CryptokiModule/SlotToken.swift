@@ -113,8 +113,8 @@ public func C_GetMechanismInfo(
 /// The longest PIN that is carried, in bytes; what the token takes is for the token to say.
 private let longestPIN: CK_ULONG = 4096
 
-/// A caller's PIN. Throws CKR_ARGUMENTS_BAD without a pointer (there is no protected authentication path), CKR_PIN_LEN_RANGE
-/// for one that no token takes.
+/// A caller's PIN. Throws CKR_ARGUMENTS_BAD without a pointer (there is no protected authentication path),
+/// CKR_PIN_LEN_RANGE for one that no token takes.
 func callerPIN(_ pointer: CK_UTF8CHAR_PTR?, _ count: CK_ULONG) throws(ReturnValue) -> [UInt8] {
   guard pointer != nil else { throw .argumentsBad }
   guard count <= longestPIN else { throw .pinLenRange }

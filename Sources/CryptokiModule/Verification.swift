@@ -75,7 +75,8 @@ public func C_VerifySignature(_ session: CK_SESSION_HANDLE, _ data: CK_BYTE_PTR?
 }
 
 @c @implementation
-public func C_VerifySignatureUpdate(_ session: CK_SESSION_HANDLE, _ part: CK_BYTE_PTR?, _ partCount: CK_ULONG) -> CK_RV {
+public func C_VerifySignatureUpdate(_ session: CK_SESSION_HANDLE, _ part: CK_BYTE_PTR?, _ partCount: CK_ULONG) -> CK_RV
+{
   inSession(session) { (session, operations) throws(ReturnValue) in
     try session.step(.verify, &operations, givenSignature: true) { (operation) throws(ReturnValue) in
       try operation.feed(callerBytes(part, partCount), in: session)

@@ -40,7 +40,8 @@ func withMechanism<R>(
   var parameter = parameter
   let count = UInt(parameter.count)
   return parameter.withUnsafeMutableBytes { bytes in
-    var mechanism = CK_MECHANISM(mechanism: type, pParameter: count == 0 ? nil : bytes.baseAddress, ulParameterLen: count)
+    var mechanism = CK_MECHANISM(
+      mechanism: type, pParameter: count == 0 ? nil : bytes.baseAddress, ulParameterLen: count)
     return body(&mechanism)
   }
 }
@@ -135,7 +136,8 @@ func genericKey(_ session: CK_SESSION_HANDLE, count: UInt = 32) -> CK_OBJECT_HAN
 }
 
 func sign(
-  _ session: CK_SESSION_HANDLE, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>, _ key: CK_OBJECT_HANDLE, _ data: [UInt8]
+  _ session: CK_SESSION_HANDLE, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>, _ key: CK_OBJECT_HANDLE,
+  _ data: [UInt8]
 ) -> (CK_RV, [UInt8]) {
   let begun = p11.C_SignInit!(session, mechanism, key)
   guard begun == CKR_OK else { return (begun, []) }
@@ -154,7 +156,8 @@ func verify(
 }
 
 func encrypt(
-  _ session: CK_SESSION_HANDLE, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>, _ key: CK_OBJECT_HANDLE, _ data: [UInt8]
+  _ session: CK_SESSION_HANDLE, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>, _ key: CK_OBJECT_HANDLE,
+  _ data: [UInt8]
 ) -> (CK_RV, [UInt8]) {
   let begun = p11.C_EncryptInit!(session, mechanism, key)
   guard begun == CKR_OK else { return (begun, []) }
@@ -163,7 +166,8 @@ func encrypt(
 }
 
 func decrypt(
-  _ session: CK_SESSION_HANDLE, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>, _ key: CK_OBJECT_HANDLE, _ data: [UInt8]
+  _ session: CK_SESSION_HANDLE, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>, _ key: CK_OBJECT_HANDLE,
+  _ data: [UInt8]
 ) -> (CK_RV, [UInt8]) {
   let begun = p11.C_DecryptInit!(session, mechanism, key)
   guard begun == CKR_OK else { return (begun, []) }

@@ -3,8 +3,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// Arguments of a hostile or a broken client, by the type of the parameter. A pointer is NULL or leads to memory that is there;
-/// a count says more than a pointer leads to only where no address space has as much.
+/// Arguments of a hostile or a broken client, by the type of the parameter. A pointer is NULL or leads to memory that
+/// is there; a count says more than a pointer leads to only where no address space has as much.
 private struct HostileArguments {
   /// Zeros, and the same size of ones.
   let zeros = UnsafeMutableRawPointer.allocate(byteCount: 1 << 16, alignment: 16)
@@ -21,21 +21,27 @@ private struct HostileArguments {
     let ones = self.ones
     let zeros = self.zeros
     mechanisms = types.flatMap { type -> [UnsafeMutablePointer<CK_MECHANISM>] in
-      [(UnsafeMutableRawPointer?.none, UInt.max), (nil, 0), (nil, 48), (zeros, 48), (ones, 48), (ones, 24), (ones, 40), (ones, 8)]
-        .map { parameter, count in
-          let mechanism = UnsafeMutablePointer<CK_MECHANISM>.allocate(capacity: 1)
-          mechanism.initialize(to: CK_MECHANISM(mechanism: type, pParameter: parameter, ulParameterLen: count))
-          return mechanism
-        }
+      [
+        (UnsafeMutableRawPointer?.none, UInt.max), (nil, 0), (nil, 48), (zeros, 48), (ones, 48), (ones, 24), (ones, 40),
+        (ones, 8),
+      ]
+      .map { parameter, count in
+        let mechanism = UnsafeMutablePointer<CK_MECHANISM>.allocate(capacity: 1)
+        mechanism.initialize(to: CK_MECHANISM(mechanism: type, pParameter: parameter, ulParameterLen: count))
+        return mechanism
+      }
     }
     templates = [0, CKA_LABEL, CKA_WRAP_TEMPLATE, CKA_CLASS, 1 << 40, .max].flatMap { type in
-      [(UnsafeMutableRawPointer?.none, UInt.max), (nil, 24), (ones, 1 << 57), (ones, .max), (ones, 24), (zeros, 48), (ones + 1, 24)]
-        .map { value, count in
-          let attributes = UnsafeMutablePointer<CK_ATTRIBUTE>.allocate(capacity: 16)
-          attributes.initialize(
-            repeating: CK_ATTRIBUTE(type: type, pValue: value, ulValueLen: count), count: 16)
-          return attributes
-        }
+      [
+        (UnsafeMutableRawPointer?.none, UInt.max), (nil, 24), (ones, 1 << 57), (ones, .max), (ones, 24), (zeros, 48),
+        (ones + 1, 24),
+      ]
+      .map { value, count in
+        let attributes = UnsafeMutablePointer<CK_ATTRIBUTE>.allocate(capacity: 16)
+        attributes.initialize(
+          repeating: CK_ATTRIBUTE(type: type, pValue: value, ulValueLen: count), count: 16)
+        return attributes
+      }
     }
     restore()
   }
@@ -126,7 +132,8 @@ extension ModuleSuite {
       let names: Set<String> = [
         "C_GetOperationState", "C_SetOperationState", "C_SignRecoverInit", "C_SignRecover", "C_VerifyRecoverInit",
         "C_VerifyRecover", "C_DigestEncryptUpdate", "C_DecryptDigestUpdate", "C_SignEncryptUpdate",
-        "C_DecryptVerifyUpdate", "C_EncapsulateKey", "C_DecapsulateKey", "C_AsyncComplete", "C_AsyncGetID", "C_AsyncJoin",
+        "C_DecryptVerifyUpdate", "C_EncapsulateKey", "C_DecapsulateKey", "C_AsyncComplete", "C_AsyncGetID",
+        "C_AsyncJoin",
         "C_WrapKeyAuthenticated", "C_UnwrapKeyAuthenticated", "C_LoginUser", "C_GetSessionValidationFlags",
       ]
       for fact in FunctionFact.all where names.contains(fact.name) || fact.name.contains("Message") {

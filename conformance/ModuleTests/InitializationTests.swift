@@ -43,7 +43,8 @@ extension ModuleSuite {
       #expect(p11.C_GetInfo!(&info) == CKR_CRYPTOKI_NOT_INITIALIZED)
     }
 
-    @Test("each way of locking that the module can follow is accepted", arguments: [(0, 0), (1, 0), (2, 0), (3, 0), (2, 4)])
+    @Test(
+      "each way of locking that the module can follow is accepted", arguments: [(0, 0), (1, 0), (2, 0), (3, 0), (2, 4)])
     func locking(_ flags: UInt, _ callbacks: Int) {
       _ = TestStore.shared
       #expect(initialize(flags: flags, callbacks: callbacks) == CKR_OK)

@@ -263,7 +263,8 @@ extension ModuleSuite {
               var count: CK_ULONG = 100
               let begun = withMechanism(CKM_SHA256) { p11.C_DigestInit!(session, $0) }
               let ended = p11.C_Digest!(session, &bytes, 100, &digest, &count)
-              let expected = [CKR_OK, CKR_OPERATION_ACTIVE].contains(begun)
+              let expected =
+                [CKR_OK, CKR_OPERATION_ACTIVE].contains(begun)
                 && [CKR_OK, CKR_OPERATION_NOT_INITIALIZED].contains(ended)
               return sum + (expected ? 0 : 1)
             }

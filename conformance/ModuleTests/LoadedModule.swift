@@ -18,10 +18,11 @@ struct LoadedModule: @unchecked Sendable {  // the function lists are read-only 
     }
     self.handle = handle
     guard let symbol = dlsym(handle, "C_GetInterface") else { fatalError("no C_GetInterface in \(path)") }
-    typealias GetInterface = @convention(c) (
-      UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<CK_VERSION>?,
-      UnsafeMutablePointer<UnsafeMutablePointer<CK_INTERFACE>?>?, UInt
-    ) -> UInt
+    typealias GetInterface =
+      @convention(c) (
+        UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<CK_VERSION>?,
+        UnsafeMutablePointer<UnsafeMutablePointer<CK_INTERFACE>?>?, UInt
+      ) -> UInt
     var version = CK_VERSION(major: 3, minor: 2)
     var interface: UnsafeMutablePointer<CK_INTERFACE>?
     var name = Array("PKCS 11\0".utf8)
@@ -64,9 +65,10 @@ struct FunctionFact {
   /// Calls the function with these words as its arguments. On the platforms of the project, pointers, numbers and bytes
   /// all travel as words, and words beyond the function's own are not looked at.
   func call(_ words: [UInt]) -> UInt {
-    typealias Function = @convention(c) (
-      UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt
-    ) -> UInt
+    typealias Function =
+      @convention(c) (
+        UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt
+      ) -> UInt
     let first = UnsafeRawPointer(LoadedModule.shared.functions) + MemoryLayout<UInt>.stride
     let function = first.load(fromByteOffset: position * MemoryLayout<UInt>.stride, as: Function.self)
     let w = words + [UInt](repeating: 0, count: 12 - words.count)

@@ -88,7 +88,8 @@ extension ModuleSuite {
         #expect(p11.C_EncryptInit!(session, mechanism, .max) == CKR_KEY_HANDLE_INVALID)
         #expect(p11.C_SignInit!(session, mechanism, key) == CKR_MECHANISM_INVALID)
         #expect(p11.C_EncryptInit!(session, mechanism, genericKey(session)) == CKR_KEY_TYPE_INCONSISTENT)
-        let (made, mute) = generateKey(session, CKM_AES_KEY_GEN, [(CKA_VALUE_LEN, .number(16)), (CKA_ENCRYPT, .bool(false))])
+        let (made, mute) = generateKey(
+          session, CKM_AES_KEY_GEN, [(CKA_VALUE_LEN, .number(16)), (CKA_ENCRYPT, .bool(false))])
         #expect(made == CKR_OK)
         #expect(p11.C_EncryptInit!(session, mechanism, mute) == CKR_KEY_FUNCTION_NOT_PERMITTED)
       }
@@ -121,7 +122,9 @@ extension ModuleSuite {
       withMechanism(CKM_SHA256_HMAC) { #expect(p11.C_SignInit!(session, $0, key) == CKR_KEY_HANDLE_INVALID) }
     }
 
-    @Test("multi-part equals single-part, whatever the parts are", arguments: [0, 1, 15, 16, 17, 100, 16384, 40000, 300_000])
+    @Test(
+      "multi-part equals single-part, whatever the parts are",
+      arguments: [0, 1, 15, 16, 17, 100, 16384, 40000, 300_000])
     func parts(_ byteCount: Int) {
       let session = module.openAsUser()
       let aes = aesKey(session)
@@ -238,7 +241,8 @@ extension ModuleSuite {
       let session = module.openAsUser()
       var data = Array("abc".utf8)
       let expected: [UInt8] = [
-        0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61,
+        0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03,
+        0x61,
         0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
       ]
       for _ in 0..<2 {

@@ -26,6 +26,7 @@ struct TestStore {
       .write(toFile: folder + "/strongroom.conf", atomically: true, encoding: .utf8)
     setenv("STRONGROOM_CONF", folder + "/strongroom.conf", 1)
     setenv("STRONGROOM_TEST_FOLDER", folder, 1)
+    setenv("STRONGROOM_TEST_OWNER", "\(getpid())", 1)
     setenv("STRONGROOM_DEBUG", "1", 1)
     atexit { TestStore.remove() }
     let started = p11.C_Initialize!(nil)
