@@ -1,0 +1,265 @@
+import Cryptoki
+import Mechanisms
+import Testing
+import TokenProtocol
+import Wire
+
+@testable import TokenService
+
+@Suite("Attacks")
+struct AttackTests {
+  private static let restricted = Attribute.flag(.strongroomRestrictedOutput, true)
+
+  @Test("a restricted key gives its client no byte by any function")
+  func restrictedKeyIsMute() throws {
+    let user = try Shared.bench.user(91)
+    let every: [Attribute] = [
+      .flag(.encrypt, true), .flag(.decrypt, true), .flag(.sign, true), .flag(.verify, true), .flag(.wrap, true),
+      .flag(.unwrap, true), .flag(.derive, true),
+    ]
+    let key = try user.aes(every + [Self.restricted])
+    let other = try user.aes([.extractable])
+    let block = [UInt8](repeating: 0, count: 16)
+    // CTR encrypts as it decrypts, CMAC and ECB give the block cipher: none of them is open.
+    let attempts: [(KeyFunction, Mechanism)] = [
+      (.decrypt, Mechanism(.aesECB)), (.decrypt, Sample.cbc), (.decrypt, Sample.cbcPad), (.decrypt, Sample.ctr),
+      (.decrypt, Sample.gcm), (.decrypt, Sample.keyWrap), (.encrypt, Sample.ctr), (.encrypt, Mechanism(.aesECB)),
+      (.encrypt, Sample.gcm), (.sign, Mechanism(.aesCMAC)), (.verify, Mechanism(.aesCMAC)),
+    ]
+    for (function, mechanism) in attempts {
+      let request = KeyOperation(session: user.session, function: function, key: key, mechanism: mechanism)
+      for operation in [TokenOperation.perform, .begin] {
+        let answer = user.ask(operation, request, block)
+        #expect(answer.value == .keyFunctionNotPermitted && answer.output.isEmpty && answer.reply.isEmpty)
+      }
+    }
+    #expect(
+      outcome { () throws(ReturnValue) in try user.wrap(other, with: key, Sample.keyWrap) } == .keyFunctionNotPermitted)
+    #expect(try user.get(key, .value) == [.sensitive])
+    #expect(try user.bytes(key, .checkValue) == [])
+    let wrapping = try user.aes([.flag(.wrap, true)])
+    #expect(
+      outcome { () throws(ReturnValue) in try user.wrap(key, with: wrapping, Sample.keyWrap) } == .keyUnextractable)
+    let pair = try user.pair(
+      .ecKeyPairGen, [.bytes(.ecParams, Sample.p256)], [.flag(.derive, true), Self.restricted])
+    let point = try #require(try user.bytes(pair.open, .ecPoint))
+    #expect(
+      outcome { () throws(ReturnValue) in
+        try user.derive(
+          pair.secret, Mechanism(.ecdh1Derive, .ecdh(kdf: 1, sharedData: [], publicPoint: point)), [])
+      } == .keyFunctionNotPermitted)
+  }
+
+  @Test("what a restricted key unwraps is as restricted, and its padding is no oracle")
+  func restrictedUnwrapping() throws {
+    let user = try Shared.bench.user(92)
+    let useCases = UInt(1).attributeBytes
+    let wrapping = try user.aes([.flag(.wrap, true), .flag(.unwrap, true)])
+    let content = try user.aes([.extractable])
+    let wrapped = try user.wrap(content, with: wrapping, Sample.keyWrap)
+    let padded = try user.wrap(content, with: wrapping, Sample.cbcPad)
+    try user.set(wrapping, [Self.restricted])
+    let narrow = try user.copy(wrapping)
+    let base: [Attribute] = [.of(.secretKey), .of(.aes)]
+    let back = try user.unwrap(wrapped, with: narrow, Sample.keyWrap, base)
+    #expect(try user.isTrue(back, .strongroomRestrictedOutput))
+    #expect(try user.isTrue(back, .sensitive))
+    #expect(try !user.isTrue(back, .extractable))
+    #expect(try user.bytes(back, .checkValue) == [])
+    for attribute in [Attribute.extractable, .flag(.sensitive, false), .flag(.strongroomRestrictedOutput, false)] {
+      #expect(
+        outcome { () throws(ReturnValue) in try user.unwrap(wrapped, with: narrow, Sample.keyWrap, base + [attribute]) }
+          == .templateInconsistent)
+    }
+    for mechanism in [Sample.cbcPad, Sample.cbc, Mechanism(.aesECB)] {
+      #expect(
+        outcome { () throws(ReturnValue) in
+          try user.unwrap(padded, with: narrow, mechanism, base + [.number(.valueLen, 32)])
+        } == .keyFunctionNotPermitted)
+    }
+    let bound = try user.aes([.flag(.unwrap, true), Self.restricted, .bytes(.strongroomUseCases, useCases)])
+    #expect(
+      outcome { () throws(ReturnValue) in
+        try user.unwrap(
+          wrapped, with: bound, Sample.keyWrap, base + [.bytes(.strongroomUseCases, UInt(2).attributeBytes)])
+      } == .templateInconsistent)
+  }
+
+  @Test("a key for restricted output is given to the secure world with its use-cases, and to nobody else")
+  func restrictedDecryption() throws {
+    let user = try Shared.bench.user(93)
+    let key = try user.aes([
+      Self.restricted, .bytes(.strongroomUseCases, UInt(1).attributeBytes + UInt(3).attributeBytes),
+    ])
+    let ask = { (client: BenchClient, key: UInt64, mechanism: Mechanism) in
+      outcome { () throws(ReturnValue) in
+        try Shared.bench.token.restrictedDecryption(
+          client: client.id, session: client.session, key: key, mechanism: mechanism)
+      }
+    }
+    let (_, useCases) = try Shared.bench.token.restrictedDecryption(
+      client: user.id, session: user.session, key: key, mechanism: Sample.ctr)
+    #expect(useCases == [1, 3])
+    #expect(ask(user, key, Sample.cbcPad) == .keyFunctionNotPermitted)
+    #expect(ask(Shared.bench.guest(94), key, Sample.ctr) == .keyHandleInvalid)
+    let other = try user.aes([.flag(.decrypt, false)])
+    #expect(ask(user, other, Sample.ctr) == .keyFunctionNotPermitted)
+    #expect(ask(user, key, Mechanism(.aesCMAC)) == .mechanismInvalid)
+  }
+
+  @Test("one wrapped key is not opened as ever shorter ones that tell it byte by byte")
+  func truncation() throws {
+    let user = try Shared.bench.user(95)
+    let wrapping = try user.aes([.flag(.wrap, true), .flag(.unwrap, true)])
+    let key = try user.aes([.extractable])
+    for mechanism in [Mechanism(.aesECB), Sample.cbc] {
+      let wrapped = try user.wrap(key, with: wrapping, mechanism)
+      for count: UInt in [1, 2, 16, 17, 31] {
+        let value = outcome { () throws(ReturnValue) in
+          try user.unwrap(
+            wrapped, with: wrapping, mechanism, [.of(.secretKey), .of(.genericSecret), .number(.valueLen, count)])
+        }
+        #expect(value == .wrappedKeyLenRange || value == .wrappedKeyInvalid, "\(count)")
+      }
+    }
+  }
+
+  @Test("a key made here neither wraps nor unwraps unless that was asked for")
+  func noConflictByDefault() throws {
+    let user = try Shared.bench.user(96)
+    let key = try user.aes()
+    let target = try user.aes([.extractable])
+    #expect(
+      outcome { () throws(ReturnValue) in try user.wrap(target, with: key, Sample.keyWrap) } == .keyFunctionNotPermitted)
+    #expect(
+      outcome { () throws(ReturnValue) in
+        try user.unwrap(
+          [UInt8](repeating: 0, count: 24), with: key, Sample.keyWrap, [.of(.secretKey), .of(.aes)])
+      } == .keyFunctionNotPermitted)
+  }
+
+  @Test("a key under CKA_WRAP_WITH_TRUSTED does not leave by a copy")
+  func copyKeepsTrustDemand() throws {
+    let user = try Shared.bench.user(97)
+    let key = try user.aes([.extractable, .flag(.wrapWithTrusted, true)])
+    #expect(
+      outcome { () throws(ReturnValue) in try user.copy(key, [.flag(.wrapWithTrusted, false)]) } == .attributeReadOnly)
+    let wrapping = try user.aes([.flag(.wrap, true), .flag(.decrypt, true)])
+    #expect(
+      outcome { () throws(ReturnValue) in try user.wrap(try user.copy(key), with: wrapping, Sample.keyWrap) }
+        == .keyNotWrappable)
+  }
+
+  // MARK: Hostile messages
+
+  @Test("messages that lie are refused and disturb nobody")
+  func hostileMessages() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let key = try user.aes([.text(.label, "witness")])
+    var generator = SplitMix(state: 42)
+    let operations = TokenOperation.allCases.filter { $0 != .initializeToken }
+    var refusals = 0
+    for round in 0..<6000 {
+      let operation = operations[Int(generator.next() % UInt64(operations.count))]
+      var message = (0..<Int(generator.next() % 90)).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+      if round % 3 == 0 {
+        // A session that exists, and small numbers, get further in.
+        message = [1, 0, 0, 0, 1] + message.map { $0 % 5 }
+      }
+      let attacker = BenchClient(bench, 666 + UInt64(round % 7))
+      var bulk = MemoryTransfer(
+        Array(message.prefix(40)), capacity: generator.next() % 200, announced: generator.next() % 60)
+      if attacker.invoke(operation, message, &bulk).value != .ok { refusals += 1 }
+    }
+    #expect(refusals > 3000)
+    #expect(try user.find([.text(.label, "witness")]) == [key])
+    #expect(outcome { () throws(ReturnValue) in try user.perform(.encrypt, key, Sample.gcm, [1]) } == .ok)
+  }
+
+  @Test("true messages with one byte changed are refused or answered, never worse")
+  func mutatedMessages() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let key = try user.aes()
+    var generator = SplitMix(state: 7)
+    let messages: [(TokenOperation, [UInt8])] = [
+      (.createObject, encoded(TemplateRequest(session: user.session, template: Sample.secretKey([1, 2], .sha256HMAC)))),
+      (.generateKey, encoded(
+        MakeKey(session: user.session, mechanism: Mechanism(.aesKeyGen), template: [.number(.valueLen, 16)]))),
+      (.perform, encoded(KeyOperation(session: user.session, function: .encrypt, key: key, mechanism: Sample.gcm))),
+      (.begin, encoded(KeyOperation(session: user.session, function: .decrypt, key: key, mechanism: Sample.gcm))),
+      (.unwrapKey, encoded(
+        MakeKey(session: user.session, mechanism: Sample.cbc, key: key, template: [.of(.secretKey), .of(.aes)]))),
+      (.copyObject, encoded(
+        ObjectRequest(
+          session: user.session, object: key,
+          template: [Attribute(.wrapTemplate, .template([.text(.label, "x")]))]))),
+      (.findObjects, encoded(TemplateRequest(session: user.session, template: [.text(.label, "x")]))),
+      (.login, encoded(Login(session: user.session, userType: .contextSpecific, pin: [1, 2, 3, 4, 5]))),
+    ]
+    for _ in 0..<400 {
+      for (operation, message) in messages {
+        var message = message
+        message[Int(generator.next() % UInt64(message.count))] = UInt8(truncatingIfNeeded: generator.next())
+        if generator.next() % 4 == 0 { message.removeLast(Int(generator.next() % UInt64(message.count))) }
+        var bulk = MemoryTransfer([UInt8](repeating: 3, count: 48), capacity: 100)
+        _ = user.invoke(operation, message, &bulk)
+      }
+    }
+    #expect(outcome { () throws(ReturnValue) in try user.aes() } == .ok)
+  }
+
+  private func encoded(_ request: some TokenRequest) -> [UInt8] {
+    var writer = WireWriter()
+    request.write(to: &writer)
+    return writer.withMessage { [UInt8]($0) }
+  }
+
+  @Test("a client that announces more than it sends is refused")
+  func shortInput() throws {
+    let user = try Shared.bench.user(98)
+    let key = try user.aes()
+    for function in [KeyFunction.encrypt, .sign, .verify] {
+      let mechanism = function == .encrypt ? Sample.ctr : Mechanism(.aesCMAC)
+      let message = encoded(
+        KeyOperation(
+          session: user.session, function: function, key: key, mechanism: mechanism,
+          signatureByteCount: function == .verify ? 16 : 0))
+      var bulk = MemoryTransfer([1, 2, 3], capacity: 1 << 20, announced: 5000)
+      #expect(user.invoke(.perform, message, &bulk).value == .argumentsBad)
+    }
+    var bulk = MemoryTransfer([1, 2, 3], announced: .max)
+    let message = encoded(
+      KeyOperation(session: user.session, function: .encrypt, key: key, mechanism: Sample.ctr))
+    #expect(user.invoke(.perform, message, &bulk).value != .ok)
+  }
+
+  @Test("sessions without end are bounded")
+  func sessionLimit() throws {
+    let bench = try TokenBench()
+    let guest = bench.guest()
+    var refused = false
+    for number in 1...UInt32(Client.sessionLimit + 1) {
+      refused = outcome { () throws(ReturnValue) in
+        try guest.inSession(number).find([.text(.label, "none")])
+      } == .sessionCount
+      if refused { break }
+    }
+    #expect(refused)
+    #expect(outcome { () throws(ReturnValue) in try bench.guest(2).find() } == .ok)
+  }
+}
+
+/// A small generator with a seed, so that a failure can be repeated.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}

@@ -1,0 +1,108 @@
+import Cryptoki
+import Foundation
+import Mechanisms
+import Synchronization
+import Testing
+import TokenProtocol
+
+@testable import TokenService
+
+@Suite("Threads")
+struct ConcurrencyTests {
+  /// Runs `body` on `count` threads and waits for all of them.
+  private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    let group = DispatchGroup()
+    for index in 0..<count {
+      group.enter()
+      let thread = Thread {
+        body(index)
+        group.leave()
+      }
+      thread.stackSize = 1 << 20
+      thread.start()
+    }
+    group.wait()
+  }
+
+  @Test("eight threads of four clients make, use, change, find and destroy keys at once")
+  func everythingAtOnce() throws {
+    let bench = try TokenBench()
+    let first = try bench.user(1)
+    let shared = try first.aes([.onToken, .text(.label, "shared")])
+    let expected = try first.perform(.encrypt, shared, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16))
+    for number: UInt64 in 2...4 { _ = try bench.user(number) }
+    let failures = Mutex<[String]>([])
+    onThreads(8) { index in
+      let client = BenchClient(bench, UInt64(index % 4 + 1)).inSession(UInt32(index + 10))
+      do {
+        for round in 0..<25 {
+          let label = "thread-\(index)"
+          let key = try client.aes([.text(.label, label), .flag(.token, round % 5 == 0)])
+          let sealed = try client.perform(.encrypt, key, Sample.gcm, [UInt8](repeating: 1, count: 500))
+          guard try client.perform(.decrypt, key, Sample.gcm, sealed) == [UInt8](repeating: 1, count: 500) else {
+            throw ReturnValue.generalError
+          }
+          try client.set(key, [.text(.label, label + "-changed")])
+          guard try client.find([.text(.label, label + "-changed")]) == [key] else { throw ReturnValue.functionFailed }
+          _ = try client.begin(.sign, key, Mechanism(.aesCMAC), [1])
+          guard try client.finish(.sign).count == 16 else { throw ReturnValue.dataInvalid }
+          let block = try client.perform(.encrypt, shared, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16))
+          guard block == expected else { throw ReturnValue.deviceError }
+          try client.destroy(key)
+        }
+      } catch {
+        failures.withLock { $0.append("thread \(index): \(error)") }
+      }
+    }
+    #expect(failures.withLock { $0 } == [])
+    #expect(try first.find([.of(.secretKey)]) == [shared])
+  }
+
+  @Test("logins and logouts while others work: right answers only")
+  func loginsWhileWorking() throws {
+    let bench = try TokenBench()
+    let user = try bench.user(1)
+    let key = try user.aes([.onToken])
+    let expected = try user.perform(.encrypt, key, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16))
+    user.closeAll()
+    let failures = Mutex<[String]>([])
+    onThreads(6) { index in
+      let client = BenchClient(bench, UInt64(index + 1))
+      for _ in 0..<20 {
+        do {
+          try client.logIn(.user, TokenBench.userPIN)
+          let block = try client.perform(.encrypt, key, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16))
+          if block != expected { failures.withLock { $0.append("another key") } }
+          try client.logOut()
+          let after = outcome { () throws(ReturnValue) in
+            try client.perform(.encrypt, key, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16))
+          }
+          if after != .keyHandleInvalid { failures.withLock { $0.append("\(after) after the logout") } }
+        } catch {
+          failures.withLock { $0.append("thread \(index): \(error)") }
+        }
+      }
+    }
+    #expect(failures.withLock { $0 } == [])
+  }
+
+  @Test("two threads in one operation: one of them is told that it is active, and nothing is mixed up")
+  func oneOperationTwoThreads() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let key = try user.aes()
+    _ = try user.begin(.sign, key, Mechanism(.aesCMAC))
+    let data = [UInt8](repeating: 7, count: 4096)
+    let accepted = Atomic<Int>(0)
+    onThreads(4) { _ in
+      for _ in 0..<50 where outcome({ () throws(ReturnValue) in try user.update(.sign, data) }) == .ok {
+        accepted.add(1, ordering: .relaxed)
+      }
+    }
+    let count = accepted.load(ordering: .relaxed)
+    #expect(count >= 50)
+    let parts = try user.finish(.sign)
+    let whole = [UInt8](repeating: 7, count: 4096 * count)
+    #expect(try user.perform(.sign, key, Mechanism(.aesCMAC), whole) == parts)
+  }
+}
