@@ -1,6 +1,7 @@
 import CCryptoki
 import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 /// fork(2), which Swift does not import: the tests call what a client written in C calls.
@@ -18,6 +19,15 @@ private func status(of child: pid_t, seconds: Int = 20) -> Int32? {
   }
   kill(child, SIGKILL)
   return nil
+}
+
+/// Calls that went wrong, counted by several threads, and the sign for them to stop.
+private final class Counter: Sendable {
+  private let state = Mutex((count: 0, isStopped: false))
+  var count: Int { state.withLock { $0.count } }
+  var isStopped: Bool { state.withLock { $0.isStopped } }
+  func add() { state.withLock { $0.count += 1 } }
+  func stop() { state.withLock { $0.isStopped = true } }
 }
 
 extension ModuleSuite {
@@ -103,6 +113,73 @@ extension ModuleSuite {
         }
         require(result == CKR_DEVICE_REMOVED, name(result))
         require(Date().timeIntervalSince(begin) < 5, "it took too long to notice")
+      }
+    }
+
+    @Test("children that are forked while threads work start afresh, and the threads go on")
+    func forkUnderLoad() async {
+      _ = TestStore.shared
+      await #expect(processExitsWith: .success) {
+        let module = InitializedModule()
+        let key = genericKey(module.openAsUser())
+        let wrong = Counter()
+        let threads = (0..<4).map { _ in
+          Thread {
+            let session = module.open()
+            while !wrong.isStopped {
+              let signed = withMechanism(CKM_SHA256_HMAC) { sign(session, $0, key, [1, 2, 3]).0 }
+              if signed != CKR_OK { wrong.add() }
+            }
+          }
+        }
+        for thread in threads { thread.start() }
+        for round in 0..<20 {
+          let child = forkProcess()
+          if child == 0 {
+            require(p11.C_Initialize!(nil) == CKR_OK, "C_Initialize in child \(round)")
+            let own = module.open()
+            var bytes = [UInt8](repeating: 0, count: 32)
+            require(p11.C_GenerateRandom!(own, &bytes, 32) == CKR_OK, "C_GenerateRandom in child \(round)")
+            require(p11.C_Finalize!(nil) == CKR_OK, "C_Finalize in child \(round)")
+            _exit(0)
+          }
+          require(status(of: child) == 0, "child \(round) failed or hangs")
+        }
+        wrong.stop()
+        usleep(100_000)
+        require(wrong.count == 0, "\(wrong.count) calls of the parent failed")
+      }
+    }
+
+    @Test("a client that is killed in the middle of its work disturbs nobody")
+    func clientKilled() async {
+      _ = TestStore.shared
+      await #expect(processExitsWith: .success) {
+        let module = InitializedModule()
+        let session = module.openAsUser()
+        let key = aesKey(session)
+        for _ in 0..<5 {
+          let child = forkProcess()
+          if child == 0 {
+            require(p11.C_Initialize!(nil) == CKR_OK, "C_Initialize in the child")
+            let own = module.openAsUser()
+            let ownKey = aesKey(own, token: true, label: "half")
+            let data = [UInt8](repeating: 1, count: 4 << 20)
+            while true {
+              withMechanism(CKM_AES_CBC_PAD, [UInt8](repeating: 1, count: 16)) { _ = encrypt(own, $0, ownKey, data) }
+            }
+          }
+          usleep(200_000)
+          kill(child, SIGKILL)
+          var bits: Int32 = 0
+          waitpid(child, &bits, 0)
+          withMechanism(CKM_AES_CBC_PAD, [UInt8](repeating: 1, count: 16)) {
+            let encrypted = encrypt(session, $0, key, [1, 2, 3])
+            require(encrypted.0 == CKR_OK, "C_Encrypt: \(name(encrypted.0))")
+            require(decrypt(session, $0, key, encrypted.1) == (CKR_OK, [1, 2, 3]), "C_Decrypt")
+          }
+        }
+        require((find(session, [(CKA_LABEL, .text("half"))])?.count ?? 0) > 0, "the children did nothing")
       }
     }
 
