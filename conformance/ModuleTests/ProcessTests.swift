@@ -190,6 +190,10 @@ extension ModuleSuite {
       let key = aesKey(session, token: true, label: "shared")
       let own = aesKey(session, label: "own")
       #expect(key != own)
+      // From now on this process knows the key.
+      withMechanism(CKM_AES_ECB) {
+        #expect(encrypt(session, $0, key, [UInt8](repeating: 0, count: 16)).0 == CKR_OK)
+      }
       await #expect(processExitsWith: .success) {
         let module = InitializedModule()
         let session = module.open()
