@@ -90,10 +90,10 @@ public final class AESKey: Sendable {
     }
   }
 
-  private static let ecb = family("ECB")
-  private static let cbc = family("CBC")
-  private static let ctr = family("CTR")
-  private static let gcm = family("GCM")
+  static let ecb = family("ECB")
+  static let cbc = family("CBC")
+  static let ctr = family("CTR")
+  static let gcm = family("GCM")
 
   private static func family(_ mode: String) -> [FetchedAlgorithm] {
     [128, 192, 256].map { FetchedAlgorithm.cipher("AES-\($0)-\(mode)") }

@@ -81,6 +81,11 @@ final class FetchedAlgorithm: Sendable {
     FetchedAlgorithm(name, fetch: { EVP_MAC_fetch($0, $1, nil) }, release: { EVP_MAC_free($0) })
   }
 
+  /// An asymmetric key type.
+  static func keyType(_ name: String) -> FetchedAlgorithm {
+    FetchedAlgorithm(name, fetch: { EVP_KEYMGMT_fetch($0, $1, nil) }, release: { EVP_KEYMGMT_free($0) })
+  }
+
   static func derivation(_ name: String) -> FetchedAlgorithm {
     FetchedAlgorithm(name, fetch: { EVP_KDF_fetch($0, $1, nil) }, release: { EVP_KDF_free($0) })
   }

@@ -10,8 +10,8 @@ public final class MessageAuthenticationKey: Sendable {
   // A context that holds the key and is only ever duplicated.
   private nonisolated(unsafe) let template: OpaquePointer
 
-  private static let hmac = FetchedAlgorithm.authentication("HMAC")
-  private static let cmac = FetchedAlgorithm.authentication("CMAC")
+  static let hmac = FetchedAlgorithm.authentication("HMAC")
+  static let cmac = FetchedAlgorithm.authentication("CMAC")
 
   /// HMAC with `hash`; a key of any byte count, 0 included.
   public init(hmac hash: HashAlgorithm, key: SecretBytes) throws(CryptoError) {

@@ -1,7 +1,8 @@
 import COpenSSL
-import CryptoCore
 import Glibc
 import Testing
+
+@testable import CryptoCore
 
 /// What a host application, whose libcrypto is ours too, may notice: nothing.
 struct HostTests {
@@ -123,5 +124,26 @@ struct HostTests {
         && key.publicKey().isValid(key.sign(abc), for: abc) && ERR_peek_error() == 0
       exit(isRight ? 0 : 1)
     }
+  }
+
+  @Test("everything that this core is built on is available here")
+  func availability() {
+    for hash in HashAlgorithm.allCases { #expect(hash.isAvailable) }
+    for curve in EllipticCurve.allCases { #expect(curve.isAvailable) }
+    for curve in EdwardsCurve.allCases { #expect(curve.isAvailable) }
+    for curve in MontgomeryCurve.allCases { #expect(curve.isAvailable) }
+    #expect(MessageAuthenticationKey.isHMACAvailable)
+    #expect(MessageAuthenticationKey.isCMACAvailable)
+    #expect(AESKey.isAvailable)
+    #expect(AESKey.isGCMAvailable)
+    #expect(RSAPublicKey.isAvailable)
+  }
+
+  @Test("an algorithm that libcrypto has not is unavailable, without a trace in the error queue")
+  func unavailable() {
+    ERR_clear_error()
+    #expect(!FetchedAlgorithm.digest("NO-SUCH-HASH").isAvailable)
+    #expect(!FetchedAlgorithm.keyType("NO-SUCH-KEY").isAvailable)
+    #expect(ERR_peek_error() == 0)
   }
 }
