@@ -7,7 +7,7 @@ import Wire
 
 /// The token as an object of the secure world: requests in, replies out. Any thread may call, for any client.
 public final class TokenObject: Sendable {
-  private let token: Token
+  let token: Token
 
   public init(_ token: Token) { self.token = token }
 

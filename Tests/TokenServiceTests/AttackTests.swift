@@ -130,7 +130,8 @@ struct AttackTests {
     let key = try user.aes()
     let target = try user.aes([.extractable])
     #expect(
-      outcome { () throws(ReturnValue) in try user.wrap(target, with: key, Sample.keyWrap) } == .keyFunctionNotPermitted)
+      outcome { () throws(ReturnValue) in try user.wrap(target, with: key, Sample.keyWrap) }
+        == .keyFunctionNotPermitted)
     #expect(
       outcome { () throws(ReturnValue) in
         try user.unwrap(

@@ -145,6 +145,24 @@ struct RoleTests {
         == .keyHandleInvalid)
   }
 
+  @Test("with the last logout the secrets of private objects leave the memory, and come back with the next use")
+  func lastLogoutDropsSecrets() throws {
+    let bench = try TokenBench()
+    let first = try bench.user(1)
+    let second = try bench.user(2)
+    let key = try first.aes([.onToken])
+    let expected = try first.perform(.encrypt, key, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16))
+    let material = try #require(bench.token.token.reading { $0.objects[key]?.material })
+    try first.logOut()
+    #expect(material.secrets != nil && material.key != nil)
+    #expect(bench.token.token.reading { $0.privateKey != nil })
+    bench.token.clientGone(second.id)
+    #expect(material.secrets == nil && material.key == nil)
+    #expect(bench.token.token.reading { $0.privateKey == nil })
+    try first.logIn(.user, TokenBench.userPIN)
+    #expect(try first.perform(.encrypt, key, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16)) == expected)
+  }
+
   @Test("wrong PINs lock, across new openings, and the officer unlocks")
   func lockout() throws {
     let bench = try TokenBench()

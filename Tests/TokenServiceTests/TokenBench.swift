@@ -309,7 +309,8 @@ enum Sample {
   static let cbc = Mechanism(.aesCBC, .iv(iv))
   static let cbcPad = Mechanism(.aesCBCPad, .iv(iv))
   static let ctr = Mechanism(.aesCTR, .counter(bitCount: 128, block: iv))
-  static let gcm = Mechanism(.aesGCM, .gcm(iv: ShortBytes([UInt8](repeating: 3, count: 12)), aad: [1], tagBitCount: 128))
+  static let gcm = Mechanism(
+    .aesGCM, .gcm(iv: ShortBytes([UInt8](repeating: 3, count: 12)), aad: [1], tagBitCount: 128))
   static let keyWrap = Mechanism(.aesKeyWrap)
   static let keyWrapPadded = Mechanism(.aesKeyWrapKWP)
 

@@ -173,7 +173,8 @@ struct WrappingTests {
         let ecdh = { (point: [UInt8]) in
           Mechanism(.ecdh1Derive, .ecdh(kdf: kdf, sharedData: kdf == 1 ? [] : [1, 2], publicPoint: point))
         }
-        let template: [Attribute] = [.of(.secretKey), .of(.genericSecret), .number(.valueLen, 24)] + Attribute.revealable
+        let type: [Attribute] = [.of(.secretKey), .of(.genericSecret)] + Attribute.revealable
+        let template = type + [.number(.valueLen, 24)]
         let one = try user.derive(first.secret, ecdh(secondPoint), template)
         let raw = try user.derive(first.secret, ecdh(Array(secondPoint.dropFirst(2))), template)
         let two = try user.derive(second.secret, ecdh(firstPoint), template)
@@ -183,7 +184,7 @@ struct WrappingTests {
         #expect(try user.bytes(raw, .value) == value)
         if kdf == 1 {
           // What is too much is taken from the beginning.
-          let whole = try user.derive(first.secret, ecdh(secondPoint), [.of(.secretKey), .of(.genericSecret)] + Attribute.revealable)
+          let whole = try user.derive(first.secret, ecdh(secondPoint), type)
           #expect(try user.bytes(whole, .value)?.suffix(24) == value[...])
         }
         #expect(try !user.isTrue(one, .alwaysSensitive))
