@@ -35,7 +35,8 @@ typedef CK_ULONG CK_STRONGROOM_USE_CASE;
 #define CKO_STRONGROOM_BUFFER 0xd3520001UL
 
 /* Key attribute, CK_BBOOL, default CK_FALSE: what this key decrypts goes into restricted buffers only. May be set, never
-   cleared. C_Decrypt, C_UnwrapKey, C_WrapKey and C_DeriveKey with such a key answer CKR_KEY_FUNCTION_NOT_PERMITTED. */
+   cleared. C_Decrypt, C_Encrypt, C_Sign, C_Verify, C_WrapKey and C_DeriveKey with such a key answer
+   CKR_KEY_FUNCTION_NOT_PERMITTED; C_UnwrapKey makes keys that are as restricted, by authenticated mechanisms only. */
 #define CKA_STRONGROOM_RESTRICTED_OUTPUT 0xd3520001UL
 /* Key attribute, array of CK_STRONGROOM_USE_CASE: the use-cases whose buffers may receive what the key decrypts; empty or
    absent: all. */
