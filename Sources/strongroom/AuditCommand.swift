@@ -22,6 +22,9 @@ struct AuditCommand: ParsableCommand {
     @Option(help: "A file of needles; may be repeated.") var needlesFromFile: [String] = []
     @Option(help: "A byte string in hexadecimal that must be found.") var control: String?
     @Option(help: "A file that holds it.") var controlFile: String?
+    @Option(help: "Write what was found to this file, and do not complain: the state before a secret exists.")
+    var remember: String?
+    @Option(help: "Do not count what such a file says was there, at the same address, before.") var known: String?
 
     func run() throws {
       var needles = try needle.map { try Self.needle($0, named: "needle \($0.prefix(16))", from: "--needle") }
@@ -36,10 +39,25 @@ struct AuditCommand: ParsableCommand {
       guard pid > 0, pid != getpid() else { throw Failure.usage("--pid \(pid) is not another process") }
       var search = try MemorySearch(needles)
       try search.search(process: pid)
-      try Self.report(search, needles, wanted)
+      let before = Set(try known.map { try Self.lines(of: $0) } ?? [])
+      try report(search, needles, wanted, before)
+      if let remember {
+        let lines = search.hits.map { Self.line(of: $0, needles) + "\n" }
+        try write(Array(lines.joined().utf8), to: remember)
+      }
     }
 
-    private static func report(_ search: MemorySearch, _ needles: [MemorySearch.Needle], _ wanted: Int) throws {
+    private static func line(of hit: MemorySearch.Hit, _ needles: [MemorySearch.Needle]) -> String {
+      String(hit.address, radix: 16) + " " + hexadecimal(needles[hit.needle].bytes)
+    }
+
+    private static func lines(of path: String) throws -> [String] {
+      String(decoding: try contents(of: path), as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+
+    private func report(
+      _ search: MemorySearch, _ needles: [MemorySearch.Needle], _ wanted: Int, _ before: Set<String>
+    ) throws {
       print("  searched \(search.byteCount) bytes in \(search.mappingCount) readable mappings")
       for (name, byteCount) in search.unreadable {
         print("  the kernel refuses \(byteCount) bytes of \(name.isEmpty ? "an unnamed mapping" : name)")
@@ -51,17 +69,20 @@ struct AuditCommand: ParsableCommand {
         let numbers = Set(needles.indices.filter { needles[$0].name == name })
         let isControl = numbers.allSatisfy { $0 >= wanted }
         let all = search.hits.filter { numbers.contains($0.needle) }
-        let found = all.filter { isControl || !$0.isPartOfFile }
+        let learned = all.filter { isControl || !$0.isPartOfFile }
+        let found = learned.filter { isControl || !before.contains(Self.line(of: $0, needles)) }
         let places = Set(found.map { $0.mapping.isEmpty ? "unnamed memory" : $0.mapping }).sorted()
-        let also =
-          all.count > found.count
-          ? "; \(all.count - found.count) in mapped files as they are on disk, not counted" : ""
-        let count = numbers.count == 1 ? "" : " (\(numbers.count) byte strings)"
-        print(
-          "  \(name)\(count): found \(found.count) times\(places.isEmpty ? "" : " in " + places.joined(separator: ", "))\(also)"
-        )
+        var text = "  \(name)" + (numbers.count == 1 ? "" : " (\(numbers.count) byte strings)")
+        text += ": found \(found.count) times" + (places.isEmpty ? "" : " in " + places.joined(separator: ", "))
+        var apart: [String] = []
+        if all.count > learned.count {
+          apart.append("\(all.count - learned.count) in mapped files as they are on disk")
+        }
+        if learned.count > found.count { apart.append("\(learned.count - found.count) there before") }
+        if !apart.isEmpty { text += "; not counted: " + apart.joined(separator: ", ") }
+        print(text)
         if isControl && found.isEmpty { failures.append("the control was not found: the search itself failed") }
-        if !isControl && !found.isEmpty { failures.append("\(name) was found") }
+        if !isControl && !found.isEmpty && remember == nil { failures.append("\(name) was found") }
       }
       if !failures.isEmpty { throw Failure(failures.joined(separator: "; ")) }
     }

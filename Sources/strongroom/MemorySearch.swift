@@ -75,9 +75,14 @@ struct MemorySearch {
 
   private static func mappings(of process: Int32) throws -> [Mapping] {
     let path = "/proc/\(process)/maps"
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-      throw Failure("\(path): \(access(path, F_OK) == 0 ? "may not be read" : "no such process")")
-    }
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
+    defer { close(file) }
+    // The kernel gives it in pieces of about a page: read on until there is none left.
+    var bytes: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 65_536)
+    while case let count = read(file, &piece, piece.count), count > 0 { bytes += piece[..<count] }
+    let text = String(decoding: bytes, as: UTF8.self)
     return text.split(separator: "\n").compactMap { line in
       let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
       guard fields.count >= 5, fields[1].hasPrefix("r") else { return nil }

@@ -23,7 +23,10 @@ struct PlayCommand: ParsableCommand {
   @Option(help: "How it is wrapped: \(ParameterizedMechanism.unwrapping.keys.sorted().joined(separator: ", ")).")
   var mechanism = "rsa-oaep-sha256"
   @Option(help: "Compare each frame's MD5 with the lines of this file.") var expectMd5: String?
-  @Flag(help: "Stop at the tenth frame and at the end, print a line, and wait for a line on standard input.")
+  @Flag(
+    help:
+      "Stop before the key is unwrapped, at the tenth frame and at the end: print a line and wait for one on standard input."
+  )
   var inspect = false
   @Option(help: "Hold what this file says, in hexadecimal, in memory: a control for a search of this program's memory.")
   var control: String?
@@ -51,6 +54,7 @@ struct PlayCommand: ParsableCommand {
 
     let uri = try (key ?? unwrappingKey).map { try URI($0) }
     let session = try options.session(uri, login: uri == nil ? .ifPINIsGiven : .required)
+    if inspect { Self.wait(at: "the start, before the key is unwrapped") }
     var contentKey = CK_OBJECT_HANDLE(CK_INVALID_HANDLE)
     if let uri, let wrappedKey {
       contentKey = try WrappedKey.unwrap(
