@@ -146,6 +146,7 @@ enum WrappedKey {
     for use in KeyUsage.allCases {
       if let type = use.attribute(isSecret: true) { template.adding(type, usage.contains(use)) }
     }
+    template.adding(.verify, usage.contains(.sign))
     // Only asked for where it is wanted: a token of another make does not know the attribute.
     if restrictedOutput { template.adding(.restrictedOutput, true) }
     return try during("unwrapping \(file) with \(uri.description)") {

@@ -52,7 +52,7 @@ struct KeyProbe {
     let plain = try session.generateKey(
       .aesKeyGen,
       Template().adding(.token, false).adding(.valueLen, 16).adding(.sensitive, false).adding(.extractable, true)
-        .adding(.encrypt, true).adding(.decrypt, true))
+        .adding(.encrypt, true).adding(.decrypt, true).adding(.sign, true))
     var proof = Proof()
     for attempt in attempts {
       if attempt.succeedsOnPlainKey {
@@ -118,6 +118,9 @@ struct KeyProbe {
         name: "C_EncryptInit, C_Encrypt (a key stream)", answers: [.keyFunctionNotPermitted], succeedsOnPlainKey: true,
         body: encrypt),
       Attempt(
+        name: "C_SignInit, C_Sign (AES-CMAC)", answers: [.keyFunctionNotPermitted], succeedsOnPlainKey: true,
+        body: sign),
+      Attempt(
         name: "C_UnwrapKey with it, to a key one may read", answers: [.keyFunctionNotPermitted],
         succeedsOnPlainKey: false,
         body: unwrapWith),
@@ -165,6 +168,17 @@ struct KeyProbe {
     var output = [UInt8](repeating: 0, count: 64)
     var count = CK_ULONG(output.count)
     return session.functions.C_Decrypt(session.handle, &data, CK_ULONG(data.count), &output, &count)
+  }
+
+  private func sign(_ key: CK_OBJECT_HANDLE) -> CK_RV {
+    let started = ParameterizedMechanism.plain(.aesCMAC).withMechanism {
+      session.functions.C_SignInit(session.handle, $0, key)
+    }
+    guard started == CKR_OK else { return started }
+    var data = [UInt8](repeating: 0, count: 64)
+    var output = [UInt8](repeating: 0, count: 64)
+    var count = CK_ULONG(output.count)
+    return session.functions.C_Sign(session.handle, &data, CK_ULONG(data.count), &output, &count)
   }
 
   private func encrypt(_ key: CK_OBJECT_HANDLE) -> CK_RV {

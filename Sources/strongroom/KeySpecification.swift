@@ -77,7 +77,7 @@ enum KeySpecification: Equatable {
     switch self {
     case .secret(let byteCount, let type):
       secret.adding(.class, ObjectClass.secretKey.rawValue).adding(.keyType, type.rawValue).adding(.valueLen, byteCount)
-      if type == .genericSecret { secret.adding(.verify, usage.contains(.sign)) }
+      secret.adding(.verify, usage.contains(.sign))
       return try session.generateKey(type == .aes ? .aesKeyGen : .genericSecretKeyGen, secret)
     case .rsa(let bits):
       let open = common().adding(.class, ObjectClass.publicKey.rawValue).adding(.modulusBits, bits)

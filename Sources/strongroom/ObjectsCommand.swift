@@ -106,7 +106,7 @@ enum ObjectText {
   /// The value of an attribute as a person reads it.
   static func text(_ value: [UInt8], of type: AttributeType) -> String {
     if texts.contains(type), let text = String(validating: value, as: UTF8.self) { return "\"\(text)\"" }
-    if type.isArray && type != .allowedMechanisms {
+    if type.isArray && !type.isVendorDefined && type != .allowedMechanisms {
       return "\(value.count / MemoryLayout<CK_ATTRIBUTE>.size) attributes"
     }
     let numbers = stride(from: 0, to: value.count - 7, by: 8).map { offset in

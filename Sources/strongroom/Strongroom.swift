@@ -11,7 +11,7 @@ struct Strongroom: ParsableCommand {
 
       Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration.
       """,
-    version: "strongroom 1.0.0",
+    version: "strongroom 0.1.0",
     subcommands: [
       InfoCommand.self, MechanismsCommand.self, InitCommand.self, PINCommand.self, KeyCommand.self,
       ObjectsCommand.self, BufferCommand.self, PlayCommand.self, AuditCommand.self, ConfigCommand.self,
