@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# The command-line tool as a client of the module: tokens and PINs, keys of each type, URIs, files, messages, exit codes.
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
+tool=$(dirname "$MODULE")/strongroom
+if softhsm; then tool=$root/.build/release/strongroom; fi
+export STRONGROOM_PIN=$PIN STRONGROOM_SO_PIN=$SO_PIN
+sr() { timeout -k 5 "$LIMIT" "$tool" "$@" --module "$MODULE"; }
+# exits CODE PATTERN COMMAND...: ends with this status and says this.
+exits() {
+  local code=$1 pattern=$2 status=0 text
+  shift 2
+  text=$("$@" 2>&1 < /dev/null) || status=$?
+  printf '%s\n' "$text"
+  ((status == code)) && grep -Eq -- "$pattern" <<< "$text"
+}
+uri() { echo "$TOKEN_URI;object=$1;type=$2"; }
+
+refuses "without a token it says what to do" 'strongroom init' sr key generate aes:128 --label x
+check "init makes a token and its user PIN" sr init --label "$TOKEN"
+shows "info tells the state of the token in words" 'the user PIN is set' sr info
+check "an initialised token is not erased unasked" exits 1 '--erase' sr init --label again --slot \
+  "$(sr info | sed -n 's/^slot \([0-9]*\):.*/\1/p' | head -n 1)"
+shows "mechanisms lists the mechanisms" '^CKM_AES_GCM .*encrypt' sr mechanisms
+
+for kind in rsa:2048 ec:p256 ec:p384 ed25519 aes:256 generic:32; do
+  shows "key generate makes $kind and prints its URI" "^pkcs11:token=$TOKEN;object=${kind%%:*}" \
+    sr key generate "$kind" --label "${kind/:/-}" --token "$TOKEN"
+done
+if ! softhsm; then
+  check "key generate makes x25519" sr key generate x25519 --label x25519
+  check "key public writes PEM" sr key public "$(uri rsa-2048 private)" -o public.pem
+  check "which OpenSSL reads" openssl pkey -pubin -in public.pem -noout
+  head -c 1000 /dev/urandom > data
+  check "sign makes an RSA signature" sr sign --key "$(uri rsa-2048 private)" --mechanism sha256-rsa -o signature data
+  check "which OpenSSL verifies" openssl dgst -sha256 -verify public.pem -signature signature data
+  head -c 16 /dev/urandom > value
+  check "a server wraps a key for the token" openssl pkeyutl -encrypt -pubin -inkey public.pem -in value -out wrapped \
+    -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
+  check "a key that may not unwrap does not" exits 1 CKR_KEY_FUNCTION_NOT_PERMITTED \
+    sr key unwrap wrapped --with "$(uri rsa-2048 private)" --mechanism rsa-oaep-sha256 --label in
+  check "key generate makes a key that only unwraps to restricted output" \
+    sr key generate rsa:2048 --label unwrapping --unwrap-only-restricted
+  check "its public key is written" sr key public "$(uri unwrapping public)" -o unwrapping.pem
+  check "a server wraps a key for it" openssl pkeyutl -encrypt -pubin -inkey unwrapping.pem -in value -out wrapped \
+    -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
+  check "key unwrap brings it in" \
+    sr key unwrap wrapped --with "$(uri unwrapping private)" --mechanism rsa-oaep-sha256 --label content
+  check "but not as a key that may leave" exits 1 CKR_TEMPLATE_INCONSISTENT sr key unwrap wrapped --extractable \
+    --with "$(uri unwrapping private)" --mechanism rsa-oaep-sha256 --label stolen
+  check "key probe: nothing gives its value away" sr key probe "$(uri content secret-key)"
+  shows "it is of restricted output" 'RESTRICTED_OUTPUT +true' sr objects show "$(uri content secret-key)"
+fi
+
+seq 5000 > plain
+iv=000102030405060708090a0b
+check "encrypt with AES-GCM" sr encrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv -o sealed plain
+check "decrypt with AES-GCM" sr decrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv -o opened sealed
+same "gives the plaintext back" plain opened
+printf 'x' >> sealed
+refuses "a changed message is refused" 'CKR_(AEAD_DECRYPT_FAILED|ENCRYPTED_DATA_(INVALID|LEN_RANGE)|GENERAL_ERROR)' \
+  sr decrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv sealed
+shows "digest agrees with sha256sum" "^$(sha256sum plain | cut -d ' ' -f 1) " sr digest plain
+shows "random gives as many bytes as asked for" '^[0-9a-f]{64}$' sr random 32
+
+unset STRONGROOM_PIN
+check "a PIN in the URI is honoured" sr objects list "$TOKEN_URI?pin-value=$PIN"
+printf '%s\n' "$PIN" > pin
+check "so is a file of it" sr key generate aes:128 --label by-file --pin-file pin
+check "without a PIN or a terminal it says how to give one" exits 2 'STRONGROOM_PIN' \
+  setsid "$tool" key generate aes:128 --label x --module "$MODULE"
+refuses "a wrong PIN is called that" 'the PIN is wrong' sr key generate aes:128 --label x --pin 0000-wrong
+check "pin change" sr pin change --pin "$PIN" --new-pin 5555-new
+refuses "makes the old one wrong" CKR_PIN_INCORRECT sr key generate aes:128 --label x --pin "$PIN"
+check "pin unlock sets another" sr pin unlock --new-pin "$PIN"
+export STRONGROOM_PIN=$PIN
+
+check "an ambiguous URI deletes nothing" exits 2 'names 2 objects' sr objects delete "$TOKEN_URI;object=ec-p256"
+check "objects delete --all" sr objects delete --all "$TOKEN_URI;object=ec-p256"
+refuses "what is deleted is gone" 'no such object' sr objects show "$TOKEN_URI;object=ec-p256"
+
+check "bad usage ends with 2" exits 2 'Unknown option' sr info --nonsense
+check "a URI that is none ends with 2" exits 2 'not a pkcs11: URI' sr objects show 'pkcs11:object'
+check "an unknown kind of key names the kinds" exits 2 'ec:p256' sr key generate des:56 --label x
+check "a module that is not there ends with 2" exits 2 'no-module.so' "$tool" info --module "$work/no-module.so"
+printf 'colour = blue\n' > bad.conf
+check "an unknown key of the configuration is named with its line" exits 2 'bad.conf:1: .*colour' \
+  "$tool" config check bad.conf
+printf 'not a film' > not.mp4
+if ! softhsm; then
+  check "play of what is no film says so" exits 1 'not.mp4: not an MP4 file' sr play not.mp4
+fi
+
+# The search finds what a process holds, and an absent control is a failure.
+needle=$(od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n')
+holder='import sys; held = bytes.fromhex(sys.stdin.readline().strip()); print("ready", flush=True); sys.stdin.readline()'
+coproc held { exec python3 -c "$holder"; }
+holder_pid=$held_PID
+echo "$needle" >&"${held[1]}"
+read -r <&"${held[0]}"
+audit() { timeout "$LIMIT" "$tool" audit --pid "$holder_pid" "$@"; }
+check "audit finds what a process holds" exits 1 'needle .* found [1-9]' audit --needle "$needle"
+check "audit finds the control, and not what is not there" exits 0 'control: found [1-9]' \
+  audit --needle 8f1e0c77aa5501d3e6b90224c8d7f6a1 --control "$needle"
+check "audit without its control has failed" exits 1 'the search itself failed' \
+  audit --needle 8f1e0c77aa5501d3e6b90224c8d7f6a1 --control 0123456789abcdeffedcba9876543210aa
+exec {held[1]}>&-
+wait "$holder_pid" 2> /dev/null || true
+
+finish
