@@ -36,7 +36,7 @@ public final class Token: Sendable {
   private let onKeyChange: @Sendable () -> Void
 
   /// The mechanisms that work at run time.
-  static let mechanisms: [MechanismFacts] = MechanismTable.all
+  static let mechanisms: [MechanismFacts] = MechanismTable.all.filter(\.family.isAvailable)
 
   /// Opens the token in a slot of the store; an unknown slot gets a token that is not initialised.
   ///

@@ -215,6 +215,32 @@ struct OperationTests {
     #expect(bulk.output.count == data.count && bulk.output != data)
   }
 
+  @Test("every mechanism that is announced for generation works")
+  func announcedGenerators() throws {
+    let user = try Shared.bench.user(50)
+    let announced = try user.information.mechanisms.map { MechanismType(rawValue: $0) }
+    #expect(announced == announced.sorted { $0.rawValue < $1.rawValue })
+    let templates: [MechanismType: [Attribute]] = [
+      .aesKeyGen: [.number(.valueLen, 16)], .genericSecretKeyGen: [.number(.valueLen, 20)],
+      .rsaPKCSKeyPairGen: [.number(.modulusBits, 2048)], .ecKeyPairGen: [.bytes(.ecParams, Sample.p256)],
+      .ecEdwardsKeyPairGen: [.bytes(.ecParams, Sample.ed25519)],
+      .ecMontgomeryKeyPairGen: [.bytes(.ecParams, Sample.x25519)],
+    ]
+    for type in announced {
+      let flags = try #require(MechanismTable.facts(type)).flags
+      guard !flags.isDisjoint(with: [.generate, .generateKeyPair]) else { continue }
+      let template = try #require(templates[type], "a generator without a test: \(type)")
+      let value = outcome { () throws(ReturnValue) in
+        if flags.contains(.generate) {
+          _ = try user.generate(type, template)
+        } else {
+          _ = try user.pair(type, template)
+        }
+      }
+      #expect(value == .ok, "\(type)")
+    }
+  }
+
   @Test("random bytes come in any number")
   func random() throws {
     let guest = Shared.bench.guest(49)
