@@ -7,7 +7,10 @@
  */
 #include "CFunctionTable.h"
 
-#include "../../include/pkcs11.h"
+#include "../../include/strongroom.h"
+
+/* In VendorTable.c. */
+extern const CK_STRONGROOM_FUNCTION_LIST strongroom_vendor_functions;
 
 /* What C_GetFunctionList gives: version 2.40, 68 functions. */
 static const CK_FUNCTION_LIST functions_2_40 = {
@@ -300,6 +303,7 @@ static const CK_INTERFACE interfaces[] = {
   {INTERFACE_NAME, (CK_VOID_PTR)&functions_3_2, 0},
   {INTERFACE_NAME, (CK_VOID_PTR)&functions_3_0, 0},
   {INTERFACE_NAME, (CK_VOID_PTR)&functions_2_40, 0},
+  {(CK_UTF8CHAR_PTR)CK_STRONGROOM_INTERFACE_NAME, (CK_VOID_PTR)&strongroom_vendor_functions, 0},
 };
 
 const struct CK_FUNCTION_LIST *strongroom_functions_2_40(void) { return &functions_2_40; }

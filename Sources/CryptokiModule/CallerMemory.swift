@@ -1,5 +1,6 @@
 import CCryptoki
 import Cryptoki
+import Glibc
 
 /// Where user space ends at the latest (five-level page tables): no object of a caller reaches past it.
 private let endOfUserSpace: UInt = 1 << 56
@@ -99,4 +100,9 @@ func setPadded<Field>(_ field: inout Field, _ bytes: [UInt8]) {
   withUnsafeMutableBytes(of: &field) { destination in
     for index in destination.indices { destination[index] = index < bytes.count ? bytes[index] : UInt8(ascii: " ") }
   }
+}
+
+/// Whether a number that a caller gives as a descriptor is one.
+func isOpenDescriptor(_ number: Int32) -> Bool {
+  number >= 0 && fcntl(number, F_GETFD) >= 0
 }

@@ -8,6 +8,8 @@ import Wire
 /// A connection to the secure world, from its start to the death of either side.
 final class Connection: Sendable {
   let client: InvokeClient
+  /// The objects of the vendor interface that this process holds.
+  let restricted = RestrictedObjects()
   private let dead = Atomic<Bool>(false)
 
   init(_ client: InvokeClient) {

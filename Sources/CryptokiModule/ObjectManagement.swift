@@ -23,6 +23,7 @@ public func C_CopyObject(
 ) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
     let newObject = try place(newObject)
+    guard !RestrictedObjects.isHandle(object) else { throw .actionProhibited }
     let request = ObjectRequest(
       session: session.announced(), object: UInt64(object), template: try readTemplate(template, count))
     newObject.pointee = try session.slot.request(.copyObject, request, reading: readHandle)
@@ -37,6 +38,9 @@ func readHandle(_ reader: inout WireReader) throws(WireError) -> CK_OBJECT_HANDL
 @c @implementation
 public func C_DestroyObject(_ session: CK_SESSION_HANDLE, _ object: CK_OBJECT_HANDLE) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
+    if RestrictedObjects.isHandle(object) {
+      return session.slot.connection.client.release(try session.restricted.remove(object))
+    }
     try session.slot.request(.destroyObject, ObjectRequest(session: session.announced(), object: UInt64(object)))
   }
 }
@@ -47,6 +51,11 @@ public func C_GetObjectSize(
 ) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
     let size = try place(size)
+    if RestrictedObjects.isHandle(object) {
+      guard case .buffer(_, let byteCount) = try session.restricted.find(object).kind else { throw .objectHandleInvalid }
+      size.pointee = UInt(byteCount)
+      return
+    }
     let request = ObjectRequest(session: session.announced(), object: UInt64(object))
     size.pointee = try session.slot.request(.objectSize, request) { (reader) throws(WireError) in
       UInt(try reader.u64())
@@ -60,6 +69,14 @@ public func C_GetAttributeValue(
 ) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
     let template = try callerTemplate(template, count)
+    if RestrictedObjects.isHandle(object) {
+      let entry = try session.restricted.find(object)
+      return try write(
+        template.map { attribute in
+          UInt32(exactly: attribute.type).flatMap { entry.attribute(AttributeType(rawValue: $0)) }
+            .map { .value($0) } ?? .absent
+        }, to: template)
+    }
     // A type beyond 32 bits is one that no object has; it keeps its place among the answers.
     let known = template.indices.filter { UInt32(exactly: template[$0].type) != nil }
     let request = GetAttributes(
@@ -80,6 +97,7 @@ public func C_SetAttributeValue(
   _ session: CK_SESSION_HANDLE, _ object: CK_OBJECT_HANDLE, _ template: CK_ATTRIBUTE_PTR?, _ count: CK_ULONG
 ) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
+    guard !RestrictedObjects.isHandle(object) else { throw .actionProhibited }
     let request = ObjectRequest(
       session: session.announced(), object: UInt64(object), template: try readTemplate(template, count))
     try session.slot.request(.setAttributes, request)
@@ -100,7 +118,7 @@ public func C_FindObjectsInit(
       for _ in 0..<count { handles.append(try reader.u64()) }
       return handles
     }
-    operations.search = SearchState(handles: handles)
+    operations.search = SearchState(handles: handles + session.restricted.find(matching: request.template))
   }
 }
 

@@ -13,7 +13,9 @@ extension Session {
     _ handle: CK_OBJECT_HANDLE, givenSignature: [UInt8]? = nil
   ) throws(ReturnValue) {
     guard mechanism != nil else { return giveUp([function], &operations) }
-    guard operations[function] == nil else { throw .operationActive }
+    guard operations[function] == nil, function != .decrypt || operations.decryptInto == nil else {
+      throw .operationActive
+    }
     let mechanism = try Mechanism(reading: mechanism)
     let key = try slot.keys.find(UInt64(handle), in: self)
     let facts = try KeyPolicy.check(
@@ -47,6 +49,7 @@ extension Session {
 
   /// Gives up the active operations among `functions`.
   func giveUp(_ functions: [KeyFunction], _ operations: inout SessionOperations) {
+    if functions.contains(.decrypt) { endRestrictedDecryption(&operations) }
     var away: [KeyFunction] = []
     for function in functions {
       if operations[function]?.isAway == true { away.append(function) }

@@ -68,6 +68,8 @@ final class Session: @unchecked Sendable {
 struct SessionOperations {
   var encrypt: KeyOperationState?
   var decrypt: KeyOperationState?
+  /// A decryption of the vendor interface, in the place of `decrypt`.
+  var decryptInto: RestrictedDecryption?
   var sign: KeyOperationState?
   var verify: KeyOperationState?
   var digest: DigestState?

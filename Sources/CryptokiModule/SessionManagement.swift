@@ -55,6 +55,11 @@ extension Library {
     slot.lifecycle.withLock { _ in
       for session in removed { slot.count(session, -1) }
       let logsOut = slot.sessionCounts.all == 0 && slot.loggedIn != nil
+      if !slot.connection.isDead {
+        for object in slot.connection.restricted.remove(of: Set(removed.map(\.handle))) {
+          slot.connection.client.release(object)
+        }
+      }
       if !announced.isEmpty || logsOut, !slot.connection.isDead {
         // Only a dead connection refuses, and with it everything of the session is gone.
         try? slot.request(.closeSessions, CloseSessions(numbers: announced, all: logsOut))

@@ -1,0 +1,121 @@
+import CCryptoki
+import Cryptoki
+import Synchronization
+import TokenProtocol
+
+/// The vendor interface's objects of one connection: restricted buffers and decoder streams, by handle.
+///
+/// They are objects of the secure world that this process holds references to. A buffer is a session object to PKCS#11
+/// (CKO_STRONGROOM_BUFFER), whose attributes are all known here; it ends with its session.
+final class RestrictedObjects: Sendable {
+  enum Kind: Equatable {
+    case buffer(useCase: UInt32, byteCount: UInt64)
+    case stream
+  }
+
+  struct Entry {
+    /// The object's id at the secure world.
+    let object: UInt64
+    let kind: Kind
+    let session: CK_SESSION_HANDLE
+  }
+
+  private struct Content {
+    var entries: [UInt64: Entry] = [:]
+    var next: UInt64 = 0
+    /// The services' objects, opened when they are first needed.
+    var services: [ServiceNumber: UInt64] = [:]
+  }
+
+  /// Set in these handles and in no other's: the secure world counts objects from 1.
+  private static let mark: UInt64 = 1 << 62
+
+  private let content = Mutex(Content())
+
+  static func isHandle(_ handle: CK_OBJECT_HANDLE) -> Bool { UInt64(handle) & mark != 0 }
+
+  func add(_ object: UInt64, _ kind: Kind, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+    content.withLock { content in
+      content.next += 1
+      let handle = Self.mark | content.next
+      content.entries[handle] = Entry(object: object, kind: kind, session: session)
+      return UInt(handle)
+    }
+  }
+
+  /// Throws CKR_OBJECT_HANDLE_INVALID.
+  func find(_ handle: CK_OBJECT_HANDLE) throws(ReturnValue) -> Entry {
+    guard let entry = content.withLock({ $0.entries[UInt64(handle)] }) else { throw .objectHandleInvalid }
+    return entry
+  }
+
+  /// The id of a buffer, of a stream. Throws CKR_OBJECT_HANDLE_INVALID for another object.
+  func buffer(_ handle: CK_OBJECT_HANDLE) throws(ReturnValue) -> UInt64 {
+    let entry = try find(handle)
+    guard case .buffer = entry.kind else { throw .objectHandleInvalid }
+    return entry.object
+  }
+
+  func stream(_ handle: CK_OBJECT_HANDLE) throws(ReturnValue) -> UInt64 {
+    let entry = try find(handle)
+    guard entry.kind == .stream else { throw .objectHandleInvalid }
+    return entry.object
+  }
+
+  /// Takes an object out; its reference is then to be released. Throws CKR_OBJECT_HANDLE_INVALID.
+  func remove(_ handle: CK_OBJECT_HANDLE) throws(ReturnValue) -> UInt64 {
+    guard let entry = content.withLock({ $0.entries.removeValue(forKey: UInt64(handle)) }) else {
+      throw .objectHandleInvalid
+    }
+    return entry.object
+  }
+
+  /// Takes out what belongs to sessions that end; the references are then to be released.
+  func remove(of sessions: Set<CK_SESSION_HANDLE>) -> [UInt64] {
+    content.withLock { content in
+      guard !content.entries.isEmpty else { return [] }
+      let ending = content.entries.filter { sessions.contains($0.value.session) }
+      for handle in ending.keys { content.entries[handle] = nil }
+      return ending.values.map(\.object)
+    }
+  }
+
+  /// The buffers whose attributes match a template, ascending.
+  func find(matching template: [Attribute]) -> [UInt64] {
+    let entries = content.withLock { $0.entries }
+    return entries.filter { _, entry in
+      guard case .buffer = entry.kind else { return false }
+      return template.allSatisfy { entry.attribute($0.type) == $0.value }
+    }.keys.sorted()
+  }
+
+  /// The id of a service's object.
+  func service(_ number: ServiceNumber, on connection: Connection) throws(ReturnValue) -> UInt64 {
+    if let object = content.withLock({ $0.services[number] }) { return object }
+    let object = try connection.open(number, argument: 0)
+    content.withLock { $0.services[number] = object }
+    return object
+  }
+}
+
+extension RestrictedObjects.Entry {
+  /// An attribute's value, nil where a buffer has no such attribute. CKA_VALUE is none of them: nobody reads it.
+  func attribute(_ type: AttributeType) -> AttributeValue? {
+    guard case .buffer(let useCase, let byteCount) = kind else { return nil }
+    switch type {
+    case .class: return .ulong(UInt(CKO_STRONGROOM_BUFFER))
+    case .token, .modifiable, .copyable: return .bytes([0])
+    case .private, .destroyable: return .bytes([type == .destroyable ? 1 : 0])
+    case .valueLen: return .ulong(UInt(byteCount))
+    case AttributeType(rawValue: UInt32(CKA_STRONGROOM_USE_CASE)): return .ulong(UInt(useCase))
+    default: return nil
+    }
+  }
+}
+
+extension AttributeValue {
+  /// The bytes of a CK_ULONG.
+  static func ulong(_ value: UInt) -> AttributeValue {
+    .bytes(withUnsafeBytes(of: value) { [UInt8]($0) })
+  }
+}
