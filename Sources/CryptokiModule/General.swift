@@ -1,5 +1,6 @@
 public import CCryptoki
 import CFunctionTable
+import CryptoCore
 import Cryptoki
 import Glibc
 
@@ -11,6 +12,8 @@ public func C_Initialize(_ arguments: CK_VOID_PTR?) -> CK_RV {
     if let arguments {
       try check(arguments.loadUnaligned(as: CK_C_INITIALIZE_ARGS.self))
     }
+    // With no lock held: what the host's configuration loads may call into this module again.
+    LibraryContext.loadHostConfiguration()
     try Library.current.initialize()
   }
 }

@@ -52,7 +52,9 @@ public func C_GetObjectSize(
   inSession(session) { (session, _) throws(ReturnValue) in
     let size = try place(size)
     if RestrictedObjects.isHandle(object) {
-      guard case .buffer(_, let byteCount) = try session.restricted.find(object).kind else { throw .objectHandleInvalid }
+      guard case .buffer(_, let byteCount) = try session.restricted.find(object).kind else {
+        throw .objectHandleInvalid
+      }
       size.pointee = UInt(byteCount)
       return
     }

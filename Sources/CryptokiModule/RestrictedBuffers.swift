@@ -119,7 +119,8 @@ public func strongroom_WriteBuffer(
   inSession(session) { (session, _) throws(ReturnValue) in
     let bytes = try callerBytes(data, count)
     let object = try session.restricted.buffer(buffer)
-    try session.ask(object, BufferOperation.write.rawValue, input: bytes, writing: { $0.u64(UInt64(offset)) }, reading: { _ in })
+    try session.ask(
+      object, BufferOperation.write.rawValue, input: bytes, writing: { $0.u64(UInt64(offset)) }, reading: { _ in })
   }
 }
 

@@ -218,7 +218,11 @@ public final class Operation {
     case .digest(let digest, let finished):
       guard output.count >= finishByteCount else { throw .bufferTooSmall }
       let hash: [UInt8]
-      if let finished { hash = finished } else { hash = try folding(function) { () throws(CryptoError) in try digest.finish() } }
+      if let finished {
+        hash = finished
+      } else {
+        hash = try folding(function) { () throws(CryptoError) in try digest.finish() }
+      }
       state = .digest(digest, finished: hash)
       return try hash.withRawBytes { (hash) throws(ReturnValue) in try sign(hash, into: output) }
     case .gathered(let bytes):

@@ -91,6 +91,9 @@ public enum SecureWorldProgram {
     let store = try absolutePath(arguments.store ?? configuration.store)
     umask(0o077)
     signal(SIGPIPE, SIG_IGN)
+    // A file size limit then refuses a write instead of killing the process.
+    signal(SIGXFSZ, SIG_IGN)
+    LibraryContext.refuseConfigurationFile()
     if arguments.acceptsRollback { return try acceptRollback(store) }
 
     // First of all, while there is one thread and no secret: the launcher, which starts peripherals later.

@@ -59,6 +59,8 @@ enum Curve: CaseIterable, Sendable {
       // PrintableString.
       for name in curve.facts.names { table[[0x13, UInt8(name.utf8.count)] + name.utf8] = curve }
     }
+    // OpenSC writes the name of this curve with a length of one too many (pkcs11-tool up to 0.26).
+    table[[0x13, 0x0b] + "curve25519".utf8] = .curve25519
     return table
   }()
 
@@ -73,8 +75,10 @@ enum Curve: CaseIterable, Sendable {
   /// Throws CKR_ATTRIBUTE_VALUE_INVALID for what is not DER, CKR_CURVE_NOT_SUPPORTED for a curve the token does not
   /// have, or not for this type of key.
   static func named(_ parameters: [UInt8], for keyType: KeyType) throws(ReturnValue) -> Curve {
-    guard isParameters(parameters) else { throw .attributeValueInvalid }
-    guard let curve = Curve(parameters: parameters), curve.keyType == keyType else { throw .curveNotSupported }
+    guard let curve = Curve(parameters: parameters) else {
+      throw isParameters(parameters) ? .curveNotSupported : .attributeValueInvalid
+    }
+    guard curve.keyType == keyType else { throw .curveNotSupported }
     return curve
   }
 
