@@ -52,6 +52,14 @@ public struct ProcessorSet: Sendable {
     if answer < 0 { throw SystemError("sched_setaffinity", errno) }
   }
 
+  /// The same set without one processor; nil when none would remain.
+  public func removing(_ processor: Int) -> ProcessorSet? {
+    guard contains(processor) else { return self }
+    var set = self
+    set.words[processor / 64] &= ~(1 << UInt64(processor % 64))
+    return set.words.allSatisfy { $0 == 0 } ? nil : set
+  }
+
   public func contains(_ processor: Int) -> Bool {
     processor >= 0 && processor < 1024 && words[processor / 64] & (1 << UInt64(processor % 64)) != 0
   }

@@ -7,6 +7,12 @@ public struct PeerCredentials: Equatable, Sendable {
   /// The effective user and group.
   public let uid: UInt32
   public let gid: UInt32
+
+  public init(pid: Int32, uid: UInt32, gid: UInt32) {
+    self.pid = pid
+    self.uid = uid
+    self.gid = gid
+  }
 }
 
 /// A message that arrived: its length in bytes and the descriptors that came with it.

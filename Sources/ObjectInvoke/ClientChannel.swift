@@ -183,11 +183,10 @@ final class ClientChannel: @unchecked Sendable {
   ) throws(InvokeError) -> Int {
     let ring = UInt64(ChannelLayout.ringByteCount)
     let mask = ChannelLayout.ringByteCount - 1
-    let isNear = Int(memory.serverProcessor.load()) == processor && memory.serverAsleep.load() != 0
     var cursor = InputCursor(message: message, input)
     var drained = 0
     // On another processor the server starts at once; on ours it would take the processor from the copying.
-    if !isNear || cursor.remaining == 0 { waiting.ring() }
+    waiting.ring(onlyIf: Int(memory.serverProcessor.load()) != processor || cursor.remaining == 0)
     while true {
       var progressed = false
       if cursor.remaining > 0 {
@@ -198,7 +197,7 @@ final class ClientChannel: @unchecked Sendable {
           cursor.copy(count, to: memory.inputRing + (Int(truncatingIfNeeded: inputPut) & mask))
           inputPut &+= UInt64(count)
           memory.inputPut.store(inputPut)
-          if !isNear { waiting.ring() }
+          waiting.ring(onlyIf: Int(memory.serverProcessor.load()) != processor)
           progressed = true
         }
       }

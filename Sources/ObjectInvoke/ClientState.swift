@@ -2,10 +2,20 @@ import Glibc
 import LinuxSystem
 import Synchronization
 
+/// The client's end of the control socket.
+private final class ControlSocket: Sendable {
+  let end: MessageSocket
+  init(_ end: consuming MessageSocket) { self.end = end }
+}
+
 /// A client's connection: the control socket and the channels. Channels hold it, so that it lives as long as one of
 /// them is in use.
 final class ClientState: Sendable {
-  private let socket: MessageSocket
+  /// The control socket; nil once the connection has ended. Whoever uses it holds it: its descriptor is closed when the last one
+  /// lets it go.
+  private let socket: Mutex<ControlSocket?>
+  /// The number of the socket's descriptor, for a forked child, which may take no lock; -1 once the connection has ended.
+  private let socketNumber: Atomic<Int32>
   private let control = Mutex<UInt32>(0)
 
   private enum Status {
@@ -27,7 +37,8 @@ final class ClientState: Sendable {
   private let channels = Mutex(Channels())
 
   init(_ socket: consuming MessageSocket) {
-    self.socket = socket
+    socketNumber = Atomic(socket.descriptor.number)
+    self.socket = Mutex(ControlSocket(socket))
   }
 
   // MARK: Life
@@ -41,7 +52,13 @@ final class ClientState: Sendable {
     let (exchanged, _) = status.compareExchange(
       expected: Status.open, desired: Status.dead, ordering: .acquiringAndReleasing)
     if exchanged {
-      socket.shutDown()
+      socketNumber.store(-1, ordering: .releasing)
+      let ended = socket.withLock { socket in
+        let ended = socket
+        socket = nil
+        return ended
+      }
+      ended?.end.shutDown()
       let free = channels.withLock { channels in
         let free = channels.free
         channels.free = []
@@ -52,8 +69,8 @@ final class ClientState: Sendable {
   }
 
   func hasServerGone() -> Bool {
-    if !isOpen { return true }
-    guard socket.hasHungUp() else { return false }
+    guard isOpen, let socket = socket.withLock({ $0 }) else { return true }
+    guard socket.end.hasHungUp() else { return false }
     markDead()
     return true
   }
@@ -62,9 +79,10 @@ final class ClientState: Sendable {
   /// of the parent may have held it at the moment of the fork.
   func abandonAfterFork() {
     if status.exchange(Status.abandoned, ordering: .acquiringAndReleasing) != Status.abandoned {
-      // This object is kept for good, so that its owner's deinit does not close whatever has the number by then.
+      // This object is kept for good, so that its socket's owner does not close whatever has the number by then.
       _ = Unmanaged.passRetained(self)
-      Glibc.close(socket.descriptor.number)
+      let number = socketNumber.exchange(-1, ordering: .acquiringAndReleasing)
+      if number >= 0 { Glibc.close(number) }
     }
   }
 
@@ -131,7 +149,7 @@ final class ClientState: Sendable {
     _ message: ControlMessage, body: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
     descriptors: [Int32] = [], timeout: UInt64? = nil
   ) throws(InvokeError) -> ControlAnswer {
-    guard isOpen else { throw .peerGone }
+    guard isOpen, let socket = socket.withLock({ $0 }) else { throw .peerGone }
     var answer: ControlAnswer?
     var failure: InvokeError?
     control.withLock { number in
@@ -139,7 +157,7 @@ final class ClientState: Sendable {
       var message = message
       message.number = number
       do throws(InvokeError) {
-        answer = try exchangeLocked(message, body, descriptors, timeout)
+        answer = try exchange(message, body, descriptors, timeout, on: socket.end)
       } catch {
         failure = error
       }
@@ -149,8 +167,9 @@ final class ClientState: Sendable {
     return answered
   }
 
-  private func exchangeLocked(
-    _ message: ControlMessage, _ body: UnsafeRawBufferPointer, _ descriptors: [Int32], _ timeout: UInt64?
+  private func exchange(
+    _ message: ControlMessage, _ body: UnsafeRawBufferPointer, _ descriptors: [Int32], _ timeout: UInt64?,
+    on socket: borrowing MessageSocket
   ) throws(InvokeError) -> ControlAnswer {
     do throws(SystemError) {
       try message.withBytes { (head) throws(SystemError) in try socket.send(head, body, descriptors: descriptors) }

@@ -19,11 +19,15 @@ final class ClientWaiting {
     spin = min(UInt64(memory.spinHint.load()), ClientWaiting.spinLimit)
   }
 
+  /// Whether a ring is outstanding that was not worth it.
+  private var owesWake = false
+
   /// Tells the server that something happened, and wakes it if it sleeps; unless that is not worth it yet.
   @inline(__always)
   func ring(onlyIf worthIt: Bool = true) {
     let events = memory.requestEvents
     events.exchange(events.loadRelaxed() &+ 1)
+    owesWake = !worthIt
     if worthIt, memory.serverAsleep.load() != 0 { events.wake() }
   }
 
@@ -59,7 +63,7 @@ final class ClientWaiting {
     }
     while !condition() {
       // The server may sleep because too little had happened to wake it; nothing more will happen now.
-      ring()
+      if owesWake { ring() }
       memory.clientAsleep.exchange(1)
       defer { memory.clientAsleep.store(0) }
       let events = memory.replyEvents.load()

@@ -48,9 +48,11 @@ public final class InvokeClient: Sendable {
     close()
   }
 
-  /// Ends the connection. Invocations in progress in other threads fail with `.peerGone`.
+  /// Ends the connection. Invocations in progress in other threads fail with `.peerGone`. Another thread's channel stays
+  /// mapped until that thread ends or uses another connection.
   public func close() {
     state.markDead()
+    if !state.isAbandoned { ThreadChannels.forget(state) }
   }
 
   /// In a forked child: closes the inherited descriptor without a word to the server and makes every use fail with

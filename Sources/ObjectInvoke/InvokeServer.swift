@@ -86,6 +86,7 @@ public final class InvokeServer: Sendable {
   /// Starts to accept clients.
   public func start() throws(SystemError) {
     try startThread(name: "accept", stackSize: limits.stackByteCount) { [self] in acceptClients() }
+    try startThread(name: "measure") { [spinners] in spinners.measure() }
   }
 
   /// The number of clients that are connected.

@@ -53,6 +53,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
 
   /// Serves until the client has gone.
   func run() {
+    waiting = ServerWaiting(memory: memory, spinners: client.server.spinners)
     while !client.environment.hasGone {
       let last = lastSequence
       let sequence = memory.requestSequence.load()
@@ -116,7 +117,9 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
 
   private func serve() {
     let header = Header(memory.requestLine)
-    waiting.begin(clientProcessor: header.processor, flags: header.flags)
+    let bulk = header.inputByteCount.addingReportingOverflow(header.outputCapacity)
+    waiting.begin(
+      clientProcessor: header.processor, flags: header.flags, bulkByteCount: bulk.overflow ? .max : bulk.partialValue)
     inputRemaining = 0
     inlineInput = nil
     lentByteCount = 0

@@ -101,7 +101,7 @@ final class ServerClient: Sendable {
       return send(answer)
     }
     do throws(SystemError) {
-      let created = try ChannelMemory.create(spinNanoseconds: UInt32(ServerWaiting.defaultSpin))
+      let created = try ChannelMemory.create(spinNanoseconds: UInt32(truncatingIfNeeded: server.spinners.window))
       let descriptor = Descriptor(adopting: created.descriptor)
       guard let channel = ServerChannel(memory: created.memory, client: self) else {
         throw SystemError("malloc", ENOMEM)

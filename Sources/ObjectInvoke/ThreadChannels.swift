@@ -28,6 +28,15 @@ enum ThreadChannels {
     return channel.state === state && channel.acquire() ? channel : nil
   }
 
+  /// Lets go of the thread's channel if it is that client's and not in use.
+  static func forget(_ state: ClientState) {
+    guard let key, let pointer = pthread_getspecific(key) else { return }
+    let channel = Unmanaged<ClientChannel>.fromOpaque(pointer)
+    guard channel.takeUnretainedValue().state === state, channel.takeUnretainedValue().acquire() else { return }
+    pthread_setspecific(key, nil)
+    channel.release()
+  }
+
   /// Makes an acquired channel the thread's own, unless the thread is inside of an invocation on the one it has.
   static func keep(_ channel: ClientChannel) {
     guard let key else { return }

@@ -49,7 +49,7 @@ final class TestObject: InvocableObject {
     case Operation.sum, Operation.slowSum:
       var sum: UInt64 = 0
       var count: UInt64 = 0
-      while case let piece = try call.nextInput(), !piece.isEmpty {
+      while case let piece = try call.nextInput(atMost: operation == Operation.slowSum ? 4096 : .max), !piece.isEmpty {
         if operation == Operation.slowSum { usleep(1000) }
         for byte in piece { sum &+= UInt64(byte) }
         count += UInt64(piece.count)
@@ -74,7 +74,7 @@ final class TestObject: InvocableObject {
       children.withLock { $0.append(child) }
       call.reply.u64(try call.client.addObject(child))
     case Operation.longReply:
-      let count = Int(truncatingIfNeeded: try call.request.u64())
+      let count = Int(truncatingIfNeeded: try call.request.u64() & 0xff_ffff)
       guard let long = PrivateBytes(count: count)?.filled() else { throw InvocationError.noMemory }
       call.reply.raw(UnsafeRawBufferPointer(long.bytes))
       while case let piece = try call.nextInput(), !piece.isEmpty { try call.writeOutput(piece) }

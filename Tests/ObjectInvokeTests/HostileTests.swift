@@ -1,0 +1,281 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Synchronization
+import Testing
+import Wire
+
+@testable import ObjectInvoke
+
+/// A client that follows no rule: speaks on the socket and writes into the channel by itself.
+private struct RawClient: ~Copyable {
+  let socket: MessageSocket
+
+  init(_ path: String) throws {
+    socket = try MessageSocket.connect(to: path, timeout: 1_000_000_000)
+  }
+
+  func send(_ message: ControlMessage, payload: [UInt8] = [], descriptors: [Int32] = []) throws {
+    try payload.withUnsafeBytes { body in
+      try message.withBytes { (head) throws(SystemError) in
+        try socket.send(head, body, descriptors: descriptors)
+      }
+    }
+  }
+
+  /// The head of the next answer and its first descriptor; nil when the server has closed, or is silent for two seconds.
+  func receive() throws -> (head: ControlMessage, descriptor: Int32)? {
+    guard try !waitForEvents(socket.descriptor.number, .readable, timeout: 2_000_000_000).isEmpty else { return nil }
+    let buffer = try #require(RawClient.buffer())
+    defer { buffer.deallocate() }
+    do {
+      guard var message = try socket.receive(into: buffer, maximumDescriptors: 8) else { return nil }
+      let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer[..<message.byteCount]))
+      return (try #require(head), message.descriptors.takeFirst()?.relinquish() ?? -1)
+    } catch let error as SystemError where error.code == ECONNRESET {
+      return nil
+    }
+  }
+
+  private static func buffer() -> UnsafeMutableRawBufferPointer? {
+    UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
+  }
+
+  func hello(version: UInt32 = ControlMessage.version) throws -> ControlMessage? {
+    var hello = ControlMessage(.hello, number: 1)
+    hello.magic = ControlMessage.magic
+    hello.version = version
+    try send(hello)
+    return try receive()?.head
+  }
+
+  func openChannel() throws -> ChannelMemory {
+    try send(ControlMessage(.openChannel, number: 2))
+    let answer = try #require(try receive())
+    return try ChannelMemory.map(Descriptor(adopting: answer.descriptor))
+  }
+}
+
+/// Writes a request line and rings, as a client does; answers the errno of the reply, nil when none comes.
+private func post(
+  _ memory: ChannelMemory, sequence: UInt32 = 1, object: UInt64 = ObjectReference.root,
+  operation: UInt32 = Operation.echo, flags: UInt16 = 0, messageByteCount: UInt64 = 0, inputByteCount: UInt64 = 0,
+  outputCapacity: UInt64 = 0, inputPut: UInt64? = nil, outputTaken: UInt64? = nil
+) -> Int32? {
+  typealias Field = ChannelLayout.RequestField
+  let line = memory.requestLine
+  clinux_store64_relaxed(line + Field.object, object)
+  clinux_store64_relaxed(line + Field.operationAndFlags, UInt64(operation) | UInt64(flags) << 32)
+  clinux_store64_relaxed(line + Field.messageByteCount, messageByteCount)
+  clinux_store64_relaxed(line + Field.inputByteCount, inputByteCount)
+  clinux_store64_relaxed(line + Field.outputCapacity, outputCapacity)
+  if let inputPut { memory.inputPut.store(inputPut) }
+  if let outputTaken { memory.outputTaken.store(outputTaken) }
+  memory.requestSequence.store(sequence)
+  memory.requestEvents.add(1)
+  memory.requestEvents.wake()
+  let end = MonotonicClock.now() + 500_000_000
+  while MonotonicClock.now() < end {
+    if memory.replySequence.load() == sequence {
+      return Int32(bitPattern: clinux_load32_relaxed(memory.replyLine + ChannelLayout.ReplyField.errno))
+    }
+    usleep(200)
+  }
+  return nil
+}
+
+private struct Random {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state ^= state << 13
+    state ^= state >> 7
+    state ^= state << 17
+    return state
+  }
+}
+
+extension ObjectInvokeTests {
+  @Suite("Hostile clients")
+  struct HostileTests {
+    @Test("requests that no client would make get EINVAL and the channel goes on")
+    func malformed() throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      let raw = try RawClient(server.path)
+      _ = try raw.hello()
+      let memory = try raw.openChannel()
+      let inline = UInt64(ChannelLayout.inlineByteCount)
+      #expect(post(memory, sequence: 1) == 0)
+      #expect(post(memory, sequence: 2, object: 77) == EINVAL)
+      #expect(post(memory, sequence: 3, operation: 4_000_000_000) == EINVAL)
+      #expect(post(memory, sequence: 4, flags: 0x8000) == EINVAL)
+      #expect(post(memory, sequence: 5, messageByteCount: inline + 1) == EINVAL)
+      #expect(post(memory, sequence: 6, messageByteCount: 1 << 32) == EINVAL)
+      #expect(post(memory, sequence: 7, messageByteCount: .max) == EINVAL)
+      #expect(post(memory, sequence: 8, flags: 2, messageByteCount: 8, inputByteCount: inline - 7) == EINVAL)
+      #expect(post(memory, sequence: 9, flags: 2, messageByteCount: 8, inputByteCount: .max) == EINVAL)
+      #expect(post(memory, sequence: 10, flags: 1, messageByteCount: (64 << 20) + 1) == EINVAL)
+      #expect(post(memory, sequence: 11, flags: 3, messageByteCount: 8, inputByteCount: 8) == EINVAL)
+      #expect(post(memory, sequence: 12, operation: Operation.readAll, messageByteCount: 8, inputByteCount: .max) == EFBIG)
+      #expect(post(memory, sequence: 13, operation: Operation.add, outputCapacity: .max) == 0)
+      #expect(server.server.clientCount == 1)
+    }
+
+    @Test(
+      "a channel whose words contradict each other ends the connection, not the server",
+      arguments: ["sequence", "input", "output"])
+    func inconsistent(what: String) throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      let good = try server.connect()
+      let raw = try RawClient(server.path)
+      _ = try raw.hello()
+      let memory = try raw.openChannel()
+      #expect(post(memory, sequence: 1) == 0)
+      switch what {
+      case "sequence": _ = post(memory, sequence: 5)
+      case "input":
+        _ = post(
+          memory, sequence: 2, operation: Operation.sum, inputByteCount: 1 << 30,
+          inputPut: UInt64(ChannelLayout.ringByteCount) + 1)
+      default:
+        memory.inlineRequest.storeBytes(of: 100_000, as: UInt64.self)
+        _ = post(
+          memory, sequence: 2, operation: Operation.produce, messageByteCount: 8, outputCapacity: 1 << 30,
+          outputTaken: 1)
+      }
+      let hungUp = becomesTrue { raw.socket.hasHungUp() }
+      #expect(hungUp)
+      #expect(becomesTrue { server.server.clientCount == 1 })
+      #expect(try echoes(good, message: [1], input: pattern(100)))
+    }
+
+    @Test("wrong greetings are turned away, a wrong version with the right one")
+    func greetings() throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      do {
+        let raw = try RawClient(server.path)
+        let answer = try raw.hello(version: 99)
+        #expect(answer?.errno == EPROTONOSUPPORT && answer?.version == ControlMessage.version)
+      }
+      do {
+        let raw = try RawClient(server.path)
+        try raw.send(ControlMessage(.openChannel, number: 1))
+        #expect(try raw.receive()?.head.kind == nil)
+      }
+      do {
+        let raw = try RawClient(server.path)
+        try Array("GET / HTTP/1.1\r\n\r\n".utf8).withUnsafeBytes { try raw.socket.send($0) }
+        #expect(try raw.receive()?.head.kind == nil)
+      }
+      #expect(becomesTrue { server.server.clientCount == 0 })
+    }
+
+    @Test("control messages that lie about their payload are refused")
+    func lyingMessages() throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      let raw = try RawClient(server.path)
+      _ = try raw.hello()
+      var invoke = ControlMessage(.invoke, number: 5)
+      invoke.object = ObjectReference.root
+      invoke.operation = Operation.echo
+      invoke.messageByteCount = 4
+      try raw.send(invoke, payload: [1, 2, 3])
+      #expect(try raw.receive()?.head.errno == EINVAL)
+      invoke.bulkByteCount = .max
+      try raw.send(invoke, payload: [1, 2, 3, 4])
+      #expect(try raw.receive()?.head.errno == EINVAL)
+      // A payload in a file that is not there, is not a memory file, or is shorter than it should be.
+      invoke.flags = ControlMessage.payloadInMemoryFile
+      try raw.send(invoke)
+      #expect(try raw.receive()?.head.errno == EINVAL)
+      invoke.bulkByteCount = 100
+      var ends: [Int32] = [0, 0]
+      #expect(pipe(&ends) == 0)
+      try raw.send(invoke, descriptors: [ends[0]])
+      #expect(try raw.receive()?.head.errno == EINVAL)
+      close(ends[0])
+      close(ends[1])
+      let short = try SharedRegion.create(name: "short", byteCount: 50)
+      try raw.send(invoke, descriptors: [short.descriptor.number])
+      #expect(try raw.receive()?.head.errno == EINVAL)
+      invoke.bulkByteCount = 1 << 40
+      try raw.send(invoke, descriptors: [short.descriptor.number])
+      #expect(try raw.receive()?.head.errno == EFBIG)
+      // An unknown kind ends the connection.
+      invoke.kind = 99
+      try raw.send(invoke)
+      #expect(try raw.receive()?.head.kind == nil)
+    }
+
+    @Test("random bytes over the channels and the socket disturb nobody else")
+    func scribbling() throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      let good = try server.connect()
+      #expect(try echoes(good, message: [1], input: [1]))
+      let failures = Failures()
+      let stop = Failures()
+      try startThread(name: "good") {
+        var round = 0
+        while stop.count == 0 {
+          round += 1
+          let same = (try? echoes(good, message: pattern(round % 100), input: pattern(round * 37 % 40000))) ?? false
+          if !same { failures.add() }
+        }
+        failures.finish()
+      }
+
+      var random = Random(state: 88_172_645_463_325_252)
+      let end = MonotonicClock.now() + 2_500_000_000
+      var connections = 0
+      while MonotonicClock.now() < end {
+        connections += 1
+        let raw = try RawClient(server.path)
+        _ = try raw.hello()
+        let memory = try raw.openChannel()
+        let base = memory.region.base
+        // Half of them keep the sequence plausible, so that the noise is looked at by more of the code.
+        let plausible = connections % 2 == 0
+        var sequence: UInt32 = 0
+        for _ in 0..<400 {
+          if plausible {
+            for word in stride(from: 8, to: 64, by: 8) where random.next() % 2 == 0 {
+              let value = random.next()
+              clinux_store64_relaxed(memory.requestLine + word, value >> (value % 64))
+            }
+            clinux_store64_relaxed(memory.requestLine + 8, random.next() % 4 == 0 ? 7 : .max)
+            let operation = random.next() % 9
+            let flags = random.next() % 16
+            clinux_store64_relaxed(memory.requestLine + 16, operation | flags << 32)
+            memory.inputPut.store(memory.inputTaken.load() &+ random.next() % 300_000)
+            memory.outputTaken.store(memory.outputPut.load() &- random.next() % 300_000)
+            for index in 0..<64 { memory.inlineRequest.storeBytes(of: random.next(), toByteOffset: index * 8, as: UInt64.self) }
+            sequence &+= 1
+            memory.requestSequence.store(sequence)
+          } else {
+            let offset = Int(random.next() % UInt64(ChannelLayout.inputRing / 8)) * 8
+            clinux_store64_relaxed(base + offset, random.next())
+            if random.next() % 16 == 0 { memory.requestSequence.add(1) }
+          }
+          memory.requestEvents.add(1)
+          memory.requestEvents.wake()
+          if random.next() % 8 == 0 { usleep(UInt32(random.next() % 200)) }
+          if raw.socket.hasHungUp() { break }
+        }
+        var noise = [UInt8](repeating: 0, count: Int(random.next() % 300) + 1)
+        for index in noise.indices { noise[index] = UInt8(truncatingIfNeeded: random.next()) }
+        if connections % 3 == 0 { noise[0...] = [3, 0, 0, 0] + noise.dropFirst(4) }
+        try? noise.withUnsafeBytes { try raw.socket.send($0) }
+      }
+      stop.add()
+      #expect(becomesTrue { failures.finished == 1 })
+      #expect(failures.count == 0)
+      #expect(connections > 5)
+      #expect(becomesTrue { server.server.clientCount == 1 })
+      #expect(try echoes(good, message: [1], input: pattern(300_000)))
+    }
+  }
+}
