@@ -13,7 +13,8 @@ struct AuditCommand: ParsableCommand {
       discussion: """
         A file of needles has one in hexadecimal on each line, and after a blank a name; needles of one name are counted \
         together. A control is a byte string that the process is known to hold: where it is not found, the search itself \
-        has failed. Bytes that a mapped file holds at the same place on disk (tables of a library) are counted apart.
+        has failed. What a mapped file holds at the same place on disk is counted apart (tables of a library), and so is, of \
+        a needle whose bytes count up by one, what goes on counting after it: a video library fills such tables in.
         Exit code 0: no needle was found, and every control was.
         """)
 
@@ -69,16 +70,16 @@ struct AuditCommand: ParsableCommand {
         let numbers = Set(needles.indices.filter { needles[$0].name == name })
         let isControl = numbers.allSatisfy { $0 >= wanted }
         let all = search.hits.filter { numbers.contains($0.needle) }
-        let learned = all.filter { isControl || !$0.isPartOfFile }
-        let found = learned.filter { isControl || !before.contains(Self.line(of: $0, needles)) }
+        let explained = Dictionary(grouping: isControl ? [] : all) { hit in
+          if hit.isPartOfFile { return "in mapped files as they are on disk" }
+          if hit.isPartOfTable { return "in tables that go on counting" }
+          return before.contains(Self.line(of: hit, needles)) ? "there before" : ""
+        }
+        let found = isControl ? all : explained[""] ?? []
         let places = Set(found.map { $0.mapping.isEmpty ? "unnamed memory" : $0.mapping }).sorted()
         var text = "  \(name)" + (numbers.count == 1 ? "" : " (\(numbers.count) byte strings)")
         text += ": found \(found.count) times" + (places.isEmpty ? "" : " in " + places.joined(separator: ", "))
-        var apart: [String] = []
-        if all.count > learned.count {
-          apart.append("\(all.count - learned.count) in mapped files as they are on disk")
-        }
-        if learned.count > found.count { apart.append("\(learned.count - found.count) there before") }
+        let apart = explained.filter { !$0.key.isEmpty }.map { "\($0.value.count) \($0.key)" }.sorted()
         if !apart.isEmpty { text += "; not counted: " + apart.joined(separator: ", ") }
         print(text)
         if isControl && found.isEmpty { failures.append("the control was not found: the search itself failed") }

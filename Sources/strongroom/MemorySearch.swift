@@ -16,6 +16,9 @@ struct MemorySearch {
     /// Whether the file that is mapped there holds the same bytes at the same place: part of a program or library as it
     /// was shipped, not something the process has learned.
     let isPartOfFile: Bool
+    /// Whether a needle that counts up by one goes on counting after its end: a table of small numbers, of which a
+    /// video library has many, and not that needle.
+    let isPartOfTable: Bool
   }
 
   private(set) var hits: [Hit] = []
@@ -59,6 +62,8 @@ struct MemorySearch {
     let start: UInt
     let end: UInt
     let fileOffset: UInt64
+    /// Whether what is written there stays with the process.
+    let isPrivate: Bool
     let name: String
   }
 
@@ -89,7 +94,7 @@ struct MemorySearch {
       let range = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
       guard range.count == 2, let offset = UInt64(fields[2], radix: 16) else { return nil }
       return Mapping(
-        start: range[0], end: range[1], fileOffset: offset,
+        start: range[0], end: range[1], fileOffset: offset, isPrivate: fields[1].hasSuffix("p"),
         name: fields.count > 5 ? fields[5].trimmingCharacters(in: .whitespaces) : "")
     }
   }
@@ -123,7 +128,8 @@ struct MemorySearch {
         hits.append(
           Hit(
             needle: needle, address: address, mapping: mapping.name,
-            isPartOfFile: isPartOfFile(mapping, address, needles[needle].bytes)))
+            isPartOfFile: isPartOfFile(mapping, address, needles[needle].bytes),
+            isPartOfTable: isPartOfTable(memory, address, needles[needle].bytes)))
       }
       byteCount += UInt64(got)
       position += UInt(got)
@@ -157,8 +163,16 @@ struct MemorySearch {
     return found
   }
 
+  private func isPartOfTable(_ memory: Int32, _ address: UInt, _ bytes: [UInt8]) -> Bool {
+    guard zip(bytes, bytes.dropFirst()).allSatisfy({ $1 == $0 &+ 1 }), let last = bytes.last else { return false }
+    var next: [UInt8] = [0, 0, 0, 0]
+    let position = Int(bitPattern: address) + bytes.count
+    return pread(memory, &next, next.count, position) == next.count && next == (1...4).map { last &+ $0 }
+  }
+
   private func isPartOfFile(_ mapping: Mapping, _ address: UInt, _ bytes: [UInt8]) -> Bool {
-    guard mapping.name.hasPrefix("/") else { return false }
+    // What a process writes to a shared mapping is in the file as well.
+    guard mapping.isPrivate, mapping.name.hasPrefix("/") else { return false }
     let file = open(mapping.name, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return false }
     defer { close(file) }
