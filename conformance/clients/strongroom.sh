@@ -14,6 +14,7 @@ exits() {
   printf '%s\n' "$text"
   ((status == code)) && grep -Eq -- "$pattern" <<< "$text"
 }
+to_file() { "${@:2}" > "$1"; }
 uri() { echo "$TOKEN_URI;object=$1;type=$2"; }
 
 refuses "without a token it says what to do" 'strongroom init' sr key generate aes:128 --label x
@@ -57,6 +58,7 @@ iv=000102030405060708090a0b
 check "encrypt with AES-GCM" sr encrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv -o sealed plain
 check "decrypt with AES-GCM" sr decrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv -o opened sealed
 same "gives the plaintext back" plain opened
+cp sealed whole
 printf 'x' >> sealed
 refuses "a changed message is refused" 'CKR_(AEAD_DECRYPT_FAILED|ENCRYPTED_DATA_(INVALID|LEN_RANGE)|GENERAL_ERROR)' \
   sr decrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv sealed
@@ -89,6 +91,55 @@ check "an unknown key of the configuration is named with its line" exits 2 'bad.
 printf 'not a film' > not.mp4
 if ! softhsm; then
   check "play of what is no film says so" exits 1 'not.mp4: not an MP4 file' sr play not.mp4
+fi
+
+# Protected video of every scheme, with a display; and a film in the clear, whose samples the search must find.
+media=$root/conformance/media
+waiting() { # waiting FILE OPTIONS...: searches a player that waits at its tenth frame
+  local line found=1 file=$1
+  shift
+  coproc player { exec timeout -k 5 "$LIMIT" "$tool" play "$file" --inspect "${play_key[@]}" --module "$MODULE"; }
+  local orders=${player[1]} reports=${player[0]} process=$player_PID
+  while IFS= read -r line <&"$reports"; do
+    if [[ $line =~ ^'inspect: process '([0-9]+)' waits at frame' ]]; then
+      found=0
+      timeout "$LIMIT" "$tool" audit --pid "${BASH_REMATCH[1]}" "$@" || found=$?
+    fi
+    if [[ $line == inspect:* ]]; then echo >&"$orders"; fi
+  done
+  wait "$process"
+  return "$found"
+}
+if ! softhsm; then
+  mkdir frames
+  printf 'display-directory = %s\n' "$work/frames" >> "$STRONGROOM_CONF"
+  # The secure world reads its configuration when it starts.
+  for ((tries = 0; tries < 100; tries++)); do [[ -z $(secure_worlds) ]] && break || sleep 0.2; done
+  printf '\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f' > video.key
+  check "a content key is wrapped" openssl pkeyutl -encrypt -pubin -inkey unwrapping.pem -in video.key -out video.wrapped \
+    -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
+  play_key=(--wrapped-key video.wrapped --unwrapping-key "$(uri unwrapping private)")
+  for scheme in cenc cens cbc1 cbcs; do
+    shows "play shows the 25 frames of $scheme as they are in the clear" 'all 25 frames match' \
+      sr play "$media/v_$scheme.mp4" "${play_key[@]}" --expect-md5 "$media/video.md5"
+  done
+  check "a contact sheet lies in the operator's folder" test -s frames/contact-sheet.png
+  check "a frame that differs is found" exits 1 'differ' sr play "$media/v_cenc.mp4" "${play_key[@]}" \
+    --expect-md5 <(sed '7s/./x/; 7s/x/0/; 8s/^..../ffff/' "$media/video.md5")
+  check "a protected film without its key is refused" exits 2 'is protected with the key a0a1a2' \
+    sr play "$media/v_cenc.mp4"
+  check "with the wrong key there is no picture" exits 1 'CKR_STRONGROOM_BITSTREAM_INVALID|no picture' \
+    sr play "$media/v_cenc.mp4" --key "$(uri content secret-key)"
+  check "the clear samples of a film are known" to_file clear.needles \
+    "$tool" audit samples --clear "$media/clear.mp4" --protected "$media/v_cenc.mp4"
+  check "the player of the protected film holds none of them" waiting "$media/v_cenc.mp4" --needles-from-file clear.needles
+  play_key=()
+  check "the player of the clear film does, and the search finds them" exits 1 'clear sample bytes was found' \
+    waiting "$media/clear.mp4" --needles-from-file clear.needles
+  check "buffer probe: its descriptor gives nothing away" sr buffer probe
+  check "an exhausted pool is called that" exits 1 CKR_DEVICE_MEMORY sr buffer probe --size 4000000000
+  shows "buffer decrypt puts plaintext where the program cannot read it" '23893 bytes of plaintext' \
+    sr buffer decrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv whole
 fi
 
 # The search finds what a process holds, and an absent control is a failure.
