@@ -55,22 +55,22 @@ func complain(_ message: String) {
   FileHandle.standardError.write(Data("strongroom: \(message)\n".utf8))
 }
 
-/// What a file holds, at most `limit` bytes; the message of a failure names the file.
+/// What a file or pipe holds, at most `limit` bytes; the message of a failure names the file.
 func contents(of path: String, limit: Int = 1 << 30) throws -> [UInt8] {
-  do {
-    let data = try Data(contentsOf: URL(fileURLWithPath: path))
-    guard data.count <= limit else { throw Failure("\(path): larger than \(limit) bytes") }
-    return [UInt8](data)
-  } catch let failure as Failure {
-    throw failure
-  } catch let error as CocoaError {
-    let reason =
-      switch error.code {
-      case .fileReadNoSuchFile: "no such file"
-      case .fileReadNoPermission: "permission denied"
-      default: "cannot be read"
-      }
-    throw Failure("\(path): \(reason)")
+  let file = open(path, O_RDONLY | O_CLOEXEC)
+  guard file >= 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
+  defer { close(file) }
+  var bytes: [UInt8] = []
+  var piece = [UInt8](repeating: 0, count: 1 << 16)
+  while true {
+    let count = read(file, &piece, piece.count)
+    if count < 0 {
+      if errno == EINTR { continue }
+      throw Failure("\(path): \(String(cString: strerror(errno)))")
+    }
+    if count == 0 { return bytes }
+    bytes += piece[..<count]
+    guard bytes.count <= limit else { throw Failure("\(path): larger than \(limit) bytes") }
   }
 }
 

@@ -128,8 +128,9 @@ if ! softhsm; then
     --expect-md5 <(sed '7s/./x/; 7s/x/0/; 8s/^..../ffff/' "$media/video.md5")
   check "a protected film without its key is refused" exits 2 'is protected with the key a0a1a2' \
     sr play "$media/v_cenc.mp4"
-  check "with the wrong key there is no picture" exits 1 'CKR_STRONGROOM_BITSTREAM_INVALID|no picture' \
-    sr play "$media/v_cenc.mp4" --key "$(uri content secret-key)"
+  # The clear parts of a sample may be enough for some picture: not for that of the film.
+  check "with the wrong key it is not the film" exits 1 'CKR_STRONGROOM_BITSTREAM_INVALID|25 of 25 frames differ' \
+    sr play "$media/v_cenc.mp4" --key "$(uri content secret-key)" --expect-md5 "$media/video.md5"
   check "the clear samples of a film are known" to_file clear.needles \
     "$tool" audit samples --clear "$media/clear.mp4" --protected "$media/v_cenc.mp4"
   check "the player of the protected film holds none of them" waiting "$media/v_cenc.mp4" --needles-from-file clear.needles
