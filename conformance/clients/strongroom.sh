@@ -146,6 +146,9 @@ fi
 # The search finds what a process holds, and an absent control is a failure.
 needle=$(od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n')
 holder='import sys; held = bytes.fromhex(sys.stdin.readline().strip()); print("ready", flush=True); sys.stdin.readline()'
+fips_key() { printf '\x2b\x7e\x15\x16\x28\xae\xd2\xa6\xab\xf7\x15\x88\x09\xcf\x4f\x3c' | "$tool" audit key; }
+shows "audit key has the first round key of FIPS 197, A.1" '^a0fafe1788542cb123a339392a6c7605 ' fips_key
+shows "and the last" '^d014f9a8c9ee2589e13f0cc8b6630ca6 ' fips_key
 coproc held { exec python3 -c "$holder"; }
 holder_pid=$held_PID
 echo "$needle" >&"${held[1]}"
