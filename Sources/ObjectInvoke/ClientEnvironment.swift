@@ -7,7 +7,7 @@ public struct ClientLimits: Sendable {
   public var channelCount = 320
   /// References in the client's object table, the root not counted.
   public var objectCount = 65536
-  /// Bytes of this process that one invocation may hold for its request and input.
+  /// Bytes of this process that the client's invocations may hold at once for long requests, input and output.
   public var privateByteCount = 256 << 20
 
   public init() {}
@@ -31,6 +31,7 @@ public final class ClientEnvironment: Sendable {
   /// Changes when an id stops to be valid; whoever remembers an object asks again then.
   private let removals = Atomic<UInt64>(0)
   private let gone = Atomic<Bool>(false)
+  private let reserved = Atomic<Int>(0)
 
   init(identity: ClientIdentity, number: UInt64, limits: ClientLimits) {
     self.identity = identity
@@ -44,6 +45,22 @@ public final class ClientEnvironment: Sendable {
   func markGone() {
     gone.store(true, ordering: .releasing)
   }
+
+  /// Counts bytes against the client's quota; `.noMemory` when it would be passed.
+  func reserve(_ count: Int) throws(InvocationError) {
+    guard count >= 0, count <= limits.privateByteCount else { throw .noMemory }
+    if reserved.wrappingAdd(count, ordering: .relaxed).newValue > limits.privateByteCount {
+      reserved.wrappingSubtract(count, ordering: .relaxed)
+      throw .noMemory
+    }
+  }
+
+  func giveBack(_ count: Int) {
+    reserved.wrappingSubtract(count, ordering: .relaxed)
+  }
+
+  /// The bytes of this process that the client's invocations hold now.
+  public var reservedByteCount: Int { reserved.load(ordering: .relaxed) }
 
   /// Gives the client a reference to `object` and answers its id.
   ///

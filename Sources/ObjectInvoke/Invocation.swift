@@ -42,7 +42,7 @@ public struct Invocation: ~Copyable {
   ///   pass the client's quota.
   public mutating func readAllInput(limit: Int) throws(InvocationError) -> PrivateBytes {
     guard let count = Int(exactly: path.inputRemaining), count <= limit else { throw .tooLarge }
-    guard count <= client.limits.privateByteCount, let copy = PrivateBytes(count: count) else { throw .noMemory }
+    let copy = try PrivateBytes(count: count, of: client)
     var position = 0
     while position < count {
       let piece = try path.nextInput(atMost: count - position)

@@ -6,19 +6,37 @@ public struct PrivateBytes: ~Copyable, @unchecked Sendable {
   private let base: UnsafeMutableRawPointer?
   /// The length in bytes.
   public let count: Int
+  /// The client whose quota the bytes count against.
+  private let account: ClientEnvironment?
 
   /// `count` bytes of no particular value; nil when there is no memory for them.
   init?(count: Int) {
+    guard let memory = PrivateBytes.allocate(count) else { return nil }
+    base = memory.baseAddress
     self.count = count
-    if count == 0 {
-      base = nil
-    } else {
-      guard let memory = malloc(count) else { return nil }
-      base = memory
+    account = nil
+  }
+
+  /// The same, counted against a client's quota for as long as they are held.
+  init(count: Int, of client: ClientEnvironment) throws(InvocationError) {
+    try client.reserve(count)
+    guard let memory = PrivateBytes.allocate(count) else {
+      client.giveBack(count)
+      throw .noMemory
     }
+    base = memory.baseAddress
+    self.count = count
+    account = client
+  }
+
+  private static func allocate(_ count: Int) -> UnsafeMutableRawBufferPointer? {
+    if count == 0 { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    guard count > 0, let memory = malloc(count) else { return nil }
+    return UnsafeMutableRawBufferPointer(start: memory, count: count)
   }
 
   deinit {
+    account?.giveBack(count)
     if let base {
       explicit_bzero(base, count)
       free(base)

@@ -129,9 +129,9 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     guard header.isAcceptable else { return reply(errno: EINVAL) }
 
     if header.flags.contains(.messageInRing) {
-      guard header.messageByteCount <= client.environment.limits.privateByteCount,
-        let message = PrivateBytes(count: header.messageByteCount)
-      else { return reply(errno: ENOMEM) }
+      guard let message = try? PrivateBytes(count: header.messageByteCount, of: client.environment) else {
+        return reply(errno: ENOMEM)
+      }
       inputRemaining = UInt64(header.messageByteCount)
       var position = 0
       while position < header.messageByteCount {

@@ -149,7 +149,7 @@ final class ServerClient: Sendable {
     let (total, overflow) = head.bulkByteCount.addingReportingOverflow(UInt64(head.messageByteCount))
     guard !overflow, let count = Int(exactly: total), SharedRegion.isMemoryFile(file) else { throw .malformed }
     guard count <= environment.limits.privateByteCount else { throw .tooLarge }
-    guard let copy = PrivateBytes(count: count) else { throw .noMemory }
+    let copy = try PrivateBytes(count: count, of: environment)
     guard (try? file.read(into: copy.bytes, at: 0)) == count else { throw .malformed }
     return copy
   }
@@ -171,7 +171,7 @@ final class ServerClient: Sendable {
       answer.errno = EINVAL
       return send(answer)
     }
-    let path = MemoryPath(UnsafeRawBufferPointer(rebasing: payload[messageByteCount...]))
+    let path = MemoryPath(UnsafeRawBufferPointer(rebasing: payload[messageByteCount...]), of: environment)
     var call = Invocation(
       request: WireReader(UnsafeRawBufferPointer(rebasing: payload[..<messageByteCount])),
       reply: WireWriter(limit: ChannelLayout.messageByteLimit), client: environment,
@@ -218,24 +218,19 @@ final class ServerClient: Sendable {
 /// The input and output of an invocation over the control socket: in memory of this process.
 final class MemoryPath: BulkPath {
   private var input: UnsafeRawBufferPointer
-  private var memory: UnsafeMutableRawPointer?
-  private var capacity = 0
+  private let client: ClientEnvironment
+  private var memory: PrivateBytes?
+  private var room = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
-  init(_ input: UnsafeRawBufferPointer) {
+  init(_ input: UnsafeRawBufferPointer, of client: ClientEnvironment) {
     self.input = input
+    self.client = client
     super.init()
     inputRemaining = UInt64(input.count)
   }
 
-  deinit {
-    if let memory {
-      explicit_bzero(memory, capacity)
-      free(memory)
-    }
-  }
-
   /// What was committed.
-  var output: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: Int(outputByteCount)) }
+  var output: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: room.baseAddress, count: Int(outputByteCount)) }
 
   override func nextInput(atMost: Int) throws(InvocationError) -> UnsafeRawBufferPointer {
     let piece = UnsafeRawBufferPointer(rebasing: input.prefix(atMost))
@@ -246,19 +241,14 @@ final class MemoryPath: BulkPath {
 
   override func reserveOutput(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
     let used = Int(outputByteCount)
-    if capacity - used < count {
-      let larger = max(used + count, min(capacity * 2, capacity + (64 << 20)))
-      guard larger <= 1 << 30, let moved = malloc(larger) else { throw .noMemory }
-      if let memory {
-        moved.copyMemory(from: memory, byteCount: used)
-        explicit_bzero(memory, capacity)
-        free(memory)
-      }
-      memory = moved
-      capacity = larger
+    if room.count - used < count {
+      let moved = try PrivateBytes(count: max(used + count, min(room.count * 2, room.count + (64 << 20))), of: client)
+      moved.bytes.copyMemory(from: output)
+      room = moved.bytes
+      memory = consume moved
     }
     reservedByteCount = count
-    return UnsafeMutableRawBufferPointer(start: memory! + used, count: count)
+    return UnsafeMutableRawBufferPointer(rebasing: room[used..<used + count])
   }
 
   override func commitOutput(_ count: Int) {}

@@ -21,6 +21,8 @@ struct ServerWaiting {
   private static let quickCount = 3
   /// How long the thread stays near after the client spun in vain, nanoseconds.
   private static let penalty: UInt64 = 10_000_000
+  /// How long a thread may be one of the spinners while others would be, nanoseconds.
+  private static let turn: UInt64 = 2_000_000
   /// From how many bytes of input and output on copying is worth overlapping.
   private static let bulk: UInt64 = 256 << 10
 
@@ -29,6 +31,9 @@ struct ServerWaiting {
   /// The processors the thread may use by itself; nil where it cannot be bound.
   private let home: ProcessorSet?
   private var isSpinner = false
+  private var spinsSince: UInt64 = 0
+  private var deniedBefore: UInt64 = 0
+  private var requests: UInt32 = 0
   /// The processor the thread is bound to, while it is near.
   private var near: Int?
   private var clientProcessor = -1
@@ -55,6 +60,8 @@ struct ServerWaiting {
     isLong = flags.contains(.long)
     if flags.contains(.spinMissed), !isMoving { mayNotSpinUntil = MonotonicClock.now() &+ ServerWaiting.penalty }
     isMoving = false
+    requests &+= 1
+    if isSpinner, requests % 1024 == 0 { endTurn() }
     if near != nil {
       if isLong { leaveFree() } else if bulkByteCount >= ServerWaiting.bulk { goAway() }
     }
@@ -155,8 +162,20 @@ struct ServerWaiting {
       if MonotonicClock.now() < mayNotSpinUntil { return false }
       mayNotSpinUntil = 0
     }
-    if !isSpinner { isSpinner = spinners.enter() }
+    if !isSpinner {
+      isSpinner = spinners.enter()
+      spinsSince = MonotonicClock.now()
+      deniedBefore = spinners.denials
+    }
     return isSpinner
+  }
+
+  /// Lets others spin who were denied it, if this thread has for long enough.
+  private mutating func endTurn() {
+    let now = MonotonicClock.now()
+    guard now &- spinsSince > ServerWaiting.turn, spinners.denials != deniedBefore else { return }
+    stopSpinning()
+    mayNotSpinUntil = now &+ ServerWaiting.turn
   }
 
   private mutating func stopSpinning() {
@@ -209,6 +228,7 @@ final class SpinBudget: Sendable {
 
   private let limit: Int
   private let spinning = Atomic<Int>(0)
+  private let denied = Atomic<UInt64>(0)
   private let measured = Atomic<UInt64>(assumedWindow)
 
   init(limit: Int) {
@@ -221,8 +241,12 @@ final class SpinBudget: Sendable {
   func enter() -> Bool {
     if spinning.wrappingAdd(1, ordering: .relaxed).newValue <= limit { return true }
     spinning.wrappingSubtract(1, ordering: .relaxed)
+    denied.wrappingAdd(1, ordering: .relaxed)
     return false
   }
+
+  /// How often a thread wanted to spin and might not.
+  var denials: UInt64 { denied.load(ordering: .relaxed) }
 
   func leave() {
     spinning.wrappingSubtract(1, ordering: .relaxed)
