@@ -176,7 +176,7 @@ public func strongroom_DecryptSamples(
     var position = 0
     for sample in samples {
       let data = try callerBytes(sample.pData, sample.ulDataLen)
-      input[position...].copyBytes(from: data)
+      input.copy(data, at: position)
       position += data.count
     }
     try session.slot.request(

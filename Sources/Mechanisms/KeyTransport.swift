@@ -1,5 +1,6 @@
 import CryptoCore
 import Cryptoki
+import Wire
 
 /// Wrapping and unwrapping of key bytes: what C_WrapKey and C_UnwrapKey do once policy has been decided.
 public enum KeyTransport {
@@ -46,7 +47,7 @@ public enum KeyTransport {
       if end.count == 0 { return head }
       return SecretBytes(count: head.count + end.count) { (whole) throws(Never) in
         head.withBytes { whole.copyBytes(from: $0) }
-        end.withBytes { whole[head.count...].copyBytes(from: $0) }
+        end.withBytes { whole.copy($0, at: head.count) }
         return whole.count
       }
     } catch {

@@ -1,5 +1,6 @@
 import CryptoCore
 import Cryptoki
+import Wire
 
 /// One encryption, decryption, signature or verification in progress: the engine of both worlds.
 ///
@@ -205,7 +206,7 @@ public final class Operation {
       guard output.count >= finishByteCount else { throw .bufferTooSmall }
       var place = 0
       try finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
-        output[place...].copyBytes(from: piece)
+        output.copy(piece, at: place)
         place += piece.count
       }
       return place

@@ -1,4 +1,5 @@
 import CryptoCore
+import Wire
 
 /// Plaintext that must not leave yet, or input that is needed whole: a growing byte string that is wiped when it goes.
 final class WithheldBytes {
@@ -37,7 +38,7 @@ final class WithheldBytes {
     let whole = SecretBytes(count: count) { (memory) throws(Never) in
       var place = 0
       for chunk in chunks {
-        chunk.withBytes { memory[place...].copyBytes(from: $0) }
+        chunk.withBytes { memory.copy($0, at: place) }
         place += chunk.count
       }
       return place

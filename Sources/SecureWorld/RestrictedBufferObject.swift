@@ -42,7 +42,7 @@ extension RestrictedBuffer.WritableRange {
     while place < count {
       let piece = try call.nextInput(atMost: count - place)
       guard piece.count > 0 else { throw .malformed }
-      withBytes { $0[place...].copyBytes(from: piece) }
+      withBytes { $0.copy(piece, at: place) }
       place += piece.count
     }
     return 0

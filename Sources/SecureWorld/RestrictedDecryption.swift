@@ -177,7 +177,7 @@ final class RestrictedDecryption: Sendable {
       // The tag is verified before the first byte moves; a place without room leaves everything as it was.
       target = try writable(buffer, place.offset, UInt64(operation.finishByteCount))
       try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
-        target.withBytes { $0[written...].copyBytes(from: piece) }
+        target.withBytes { $0.copy(piece, at: written) }
         written += piece.count
       }
       return UInt64(written)
@@ -187,7 +187,7 @@ final class RestrictedDecryption: Sendable {
     }
     if end.count > 0 {
       target = try writable(buffer, place.offset, UInt64(written + end.count))
-      end.withBytes { end in target.withBytes { $0[written...].copyBytes(from: end) } }
+      end.withBytes { end in target.withBytes { $0.copy(end, at: written) } }
       written += end.count
     }
     return UInt64(written)

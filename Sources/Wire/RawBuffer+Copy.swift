@@ -1,0 +1,10 @@
+extension UnsafeMutableRawBufferPointer {
+  /// Copies `bytes` to `offset`; all of them have to fit.
+  ///
+  /// `copyBytes` on a slice of a buffer goes byte by byte: for the sizes that are moved here this is the difference
+  /// between a tenth of a millisecond and ten.
+  @inline(__always)
+  public func copy(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    UnsafeMutableRawBufferPointer(rebasing: self[offset...]).copyMemory(from: bytes)
+  }
+}
