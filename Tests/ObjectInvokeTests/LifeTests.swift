@@ -26,6 +26,12 @@ private func openFiles() throws -> [String] {
   }.sorted()
 }
 
+/// Whether no file is open that was not open then. Other tests open and close theirs meanwhile.
+private func noneBeyond(_ before: [String]) -> Bool {
+  guard let now = try? openFiles() else { return false }
+  return Set(now).isSubset(of: before)
+}
+
 private func readsU64(_ answer: borrowing InvokeAnswer) throws -> UInt64 {
   var message = answer.message
   return try message.u64()
@@ -126,8 +132,8 @@ extension ObjectInvokeTests {
         #expect(throws: InvokeError.peerGone) { _ = try client.invoke(ObjectReference.root, Operation.echo) { _ in }.result }
       }
       #expect(becomesTrue { server.server.clientCount == 0 })
-      #expect(becomesTrue { (try? threadCount()) == before.0 })
-      #expect(becomesTrue { (try? openFiles()) == before.1 }, "\(before.1) became \((try? openFiles()) ?? [])")
+      #expect(becomesTrue { ((try? threadCount()) ?? .max) <= before.0 })
+      #expect(becomesTrue { noneBeyond(before.1) })
     }
 
     @Test("descriptors travel both ways, with payloads of any length", arguments: [0, 10, 70000, 5 << 20])
@@ -179,7 +185,7 @@ extension ObjectInvokeTests {
         ObjectReference.root, Operation.descriptors, descriptors: [Int32](repeating: file.number, count: 64)
       ) { _ in }.descriptors.count
       #expect(count == 64)
-      #expect(becomesTrue { (try? openFiles()) == before })
+      #expect(becomesTrue { noneBeyond(before) })
     }
 
     @Test("without a channel to spare, threads share the control socket")
@@ -354,7 +360,7 @@ extension ObjectInvokeTests {
       kill(pid, SIGKILL)
       #expect(status(of: pid) == -SIGKILL)
       #expect(becomesTrue { server.server.clientCount == 1 })
-      #expect(becomesTrue { (try? threadCount()) == threads })
+      #expect(becomesTrue { ((try? threadCount()) ?? .max) <= threads })
       let root = server.rootList.objects.withLock { $0[1] }
       #expect(root.releasedCount.load(ordering: .relaxed) == 1)
       #expect(try echoes(other, message: [1], input: pattern(300_000)))
