@@ -80,9 +80,20 @@ func write(_ bytes: [UInt8], to path: String?) throws {
     FileHandle.standardOutput.write(Data(bytes))
     return
   }
-  do { try Data(bytes).write(to: URL(fileURLWithPath: path)) } catch {
-    throw Failure("\(path): cannot be written: \(String(cString: strerror(errno)))")
+  let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+  guard file >= 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
+  var rest = bytes[...]
+  while !rest.isEmpty {
+    let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+    if count < 0 && errno == EINTR { continue }
+    guard count > 0 else {
+      let reason = String(cString: strerror(errno))
+      close(file)
+      throw Failure("\(path): \(reason)")
+    }
+    rest = rest.dropFirst(count)
   }
+  guard close(file) == 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
 }
 
 /// What a file holds, or standard input where the path is missing or "-".

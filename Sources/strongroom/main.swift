@@ -7,6 +7,8 @@ signal(SIGPIPE, SIG_IGN)
 do {
   var command = try Strongroom.parseAsRoot()
   try command.run()
+  // What could not be written was not done.
+  if fflush(nil) != 0 { throw Failure("standard output: \(String(cString: strerror(errno)))") }
 } catch let failure as Failure {
   complain(failure.description)
   exit(failure.kind.exitCode)
