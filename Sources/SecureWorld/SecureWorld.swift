@@ -10,30 +10,30 @@ import TokenProtocol
 import TokenService
 
 /// How a secure world is set up. The operator says so, by configuration and command line; no client does.
-public struct SecureWorldOptions: Sendable {
+struct SecureWorldOptions: Sendable {
   /// Absolute path of the folder that holds the store.
-  public var storeDirectory: String
+  var storeDirectory: String
   /// The number of slots, 1 to 16.
-  public var slotCount = 1
+  var slotCount = 1
   /// Nanoseconds without a client after which the secure world leaves; nil: never.
-  public var idleTime: UInt64?
+  var idleTime: UInt64?
   /// The pools by use-case.
-  public var pools: [UseCase: Pool.Kind] = PoolSet.standardKinds
+  var pools: [UseCase: Pool.Kind] = PoolSet.standardKinds
   /// Bytes of the secure world's memory that one client's operations may hold.
-  public var clientMemoryByteCount = 256 << 20
+  var clientMemoryByteCount = 256 << 20
   /// Mode of the listening socket: 0o600 for one user's secure world, 0o666 for a service of many.
-  public var socketMode: UInt32 = 0o600
+  var socketMode: UInt32 = 0o600
 
-  public init(storeDirectory: String) {
+  init(storeDirectory: String) {
     self.storeDirectory = storeDirectory
   }
 
   /// The socket that clients connect to.
-  public var socketPath: String { storeDirectory + "/tee.sock" }
+  var socketPath: String { storeDirectory + "/tee.sock" }
 }
 
 /// The runtime of the secure world: opens the store, hosts the services, and gives each client its root object.
-public final class SecureWorld: Sendable {
+final class SecureWorld: Sendable {
   let tokens: [TokenObject]
   private let published: PublishedState
   private let pools: PoolSet
@@ -41,19 +41,22 @@ public final class SecureWorld: Sendable {
   private let decoder: VideoDecoder
   private let display: Display
   private let options: SecureWorldOptions
+  private let log: Log
   // Given to the server when it is made.
   private let publishedRegion: Mutex<CreatedRegion?>
 
   /// Opens the store and what is in it. `launcher` has been prepared before anything else (see `PeripheralLauncher`).
   ///
   /// Throws `StorageError` (among them `.inUse` when another secure world serves the store) and `SystemError`.
-  public init(_ options: SecureWorldOptions, launcher: PeripheralLauncher) throws {
+  init(_ options: SecureWorldOptions, launcher: PeripheralLauncher, log: Log) throws {
     self.options = options
+    self.log = log
     let region = try SharedRegion.create(name: "published", byteCount: PublishedState.byteCount, published: true)
     let published = PublishedState(region.region)
     self.published = published
     publishedRegion = Mutex(region)
     let store = try SecureStore.open(directory: options.storeDirectory)
+    for record in store.damaged { log.write("damaged: \(record) does not open; everything else is served") }
     tokens = try (0..<UInt32(options.slotCount)).map { slot in
       TokenObject(try Token(store: store, slot: slot) { published.advanceKeyGeneration() })
     }
@@ -67,17 +70,24 @@ public final class SecureWorld: Sendable {
   /// there was left behind by one that was killed.
   ///
   /// - Parameter path: of the socket; nil: `tee.sock` in the store's folder.
-  public func listen(at path: String?) throws(SystemError) -> MessageListener {
+  func listen(at path: String?) throws(SystemError) -> MessageListener {
     try MessageListener(path: path ?? options.socketPath, mode: options.socketMode)
   }
 
   /// Serves clients until there have been none for the idle time. `ready` is called when the first may connect.
-  public func run(_ listener: consuming MessageListener, at path: String?, ready: () -> Void) throws {
+  func run(_ listener: consuming MessageListener, at path: String?, ready: () -> Void) throws {
     var limits = ServerLimits()
     limits.client.privateByteCount = options.clientMemoryByteCount
     let region = publishedRegion.withLock { $0.take() }
     let server = InvokeServer(
-      listener: listener, limits: limits, published: region, root: { [self] _ in ClientRoot(self) })
+      listener: listener, limits: limits, published: region,
+      root: { [self] client in
+        log.write(
+          "client \(client.number): process \(client.identity.credentials.pid) of user \(client.identity.credentials.uid)"
+        )
+        return ClientRoot(self)
+      },
+      onClientGone: { [log] client in log.write("client \(client.number): gone") })
     try startThread(name: "capabilities", stackSize: 128 << 10) { [capabilities] in
       while true {
         // Without an answer from poll nothing has died; the next export collects as well.
@@ -86,11 +96,13 @@ public final class SecureWorld: Sendable {
       }
     }
     try server.start()
+    log.write("serving the store \(options.storeDirectory), \(tokens.count) slots")
     ready()
     server.waitUntilIdle(for: options.idleTime)
     // A client that connects from here on finds nobody, and starts the next secure world, which waits for this one's lock.
     unlink(path ?? options.socketPath)
     server.stop()
+    log.write("leaving: no client for a while")
   }
 
   /// The service that a client opens, or nil when there is none of that number.
@@ -100,7 +112,7 @@ public final class SecureWorld: Sendable {
     switch service {
     case .token:
       guard let slot = Int(exactly: argument), slot < tokens.count else { return nil }
-      return TokenInvocation(tokens[slot], client: ClientID(rawValue: client.number))
+      return TokenInvocation(tokens[slot], client: ClientID(rawValue: client.number), log: log)
     case .restrictedMemory: return RestrictedMemoryService(pools: pools, capabilities: capabilities)
     case .peripherals:
       return PeripheralsService(decoder: decoder, display: display, pools: pools, capabilities: capabilities)

@@ -108,10 +108,12 @@ public enum SecureWorldProgram {
     options.clientMemoryByteCount = configuration.memoryLimit
     options.socketMode = arguments.isService ? 0o666 : 0o600
     options.pools = pools(configuration)
+    let log = try guarding("open the log") { try openLog(configuration.log) }
     let world: SecureWorld
     do {
-      world = try SecureWorld(options, launcher: launcher)
+      world = try SecureWorld(options, launcher: launcher, log: log)
     } catch let error as StorageError {
+      log.write("not serving: \(error)")
       throw Failure(reason: "\(error)")
     } catch {
       throw Failure(reason: "cannot open the store \(store): \(error)")
@@ -121,6 +123,14 @@ public enum SecureWorldProgram {
       let listener = try world.listen(at: socket)
       try confine(to: store, socket: socket)
       try world.run(listener, at: socket) { tellReady(arguments.readyDescriptor) }
+    }
+  }
+
+  private static func openLog(_ place: Configuration.Log) throws -> Log {
+    switch place {
+    case .none: return Log()
+    case .standardError: return try Log(standardError: ())
+    case .file(let path): return try Log(path: path)
     }
   }
 

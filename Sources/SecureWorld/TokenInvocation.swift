@@ -9,10 +9,12 @@ final class TokenInvocation: InvocableObject {
   private let token: TokenObject
   private let client: ClientID
   private let restricted: RestrictedDecryption
+  private let log: Log
 
-  init(_ token: TokenObject, client: ClientID) {
+  init(_ token: TokenObject, client: ClientID, log: Log) {
     self.token = token
     self.client = client
+    self.log = log
     restricted = RestrictedDecryption(token, client: client)
   }
 
@@ -27,6 +29,12 @@ final class TokenInvocation: InvocableObject {
     case .closeSessions, .cancel, .logout, .initializeToken:
       endRestricted(operation, call.request)
       return perform(operation, &call)
+    case .login, .setPIN, .initializePIN:
+      let result = perform(operation, &call)
+      if result != 0 {
+        log.write("client \(client.rawValue): \(operation) answered \(ReturnValue(rawValue: UInt(result)))")
+      }
+      return result
     default: return perform(operation, &call)
     }
   }
