@@ -254,7 +254,8 @@ def _():
     numbers = LowLevel.ckulonglist()
     library.lib.C_GetMechanismList(slot, numbers)
     for number in numbers:
-        library.getMechanismInfo(slot, number)
+        if library.lib.C_GetMechanismInfo(slot, number, LowLevel.CK_MECHANISM_INFO()) != PyKCS11.CKR_OK:
+            return False
     return len(numbers) > 20 and "CKF_TOKEN_INITIALIZED" in info.flags2text()
 
 
