@@ -92,7 +92,8 @@ extension Configuration {
       let name = String(trimmed(line[..<equals]))
       let value = String(trimmed(line[line.index(after: equals)...]))
       guard let key = ConfigurationKey.named(name) else {
-        throw problem("there is no key '\(name)'; there are \(ConfigurationKey.all.map(\.name).joined(separator: ", "))")
+        throw problem(
+          "there is no key '\(name)'; there are \(ConfigurationKey.all.map(\.name).joined(separator: ", "))")
       }
       if let first = lineOfKey[name] { throw problem("'\(name)' is set already in line \(first)") }
       lineOfKey[name] = number

@@ -10,8 +10,8 @@ public enum Environment {
     return String(validatingCString: text)
   }
 
-  /// Whether the program runs with raised privileges (set-user-ID, file capabilities): what the user of such a program says in the
-  /// environment or in files of theirs must not decide what is run or written.
+  /// Whether the program runs with raised privileges (set-user-ID, file capabilities): what the user of such a
+  /// program says in the environment or in files of theirs must not decide what is run or written.
   public static var isPrivileged: Bool { clinux_is_privileged() != 0 }
 
   /// The user's home directory: HOME, else the user database's entry; nil where neither says an absolute path.
@@ -36,7 +36,8 @@ public enum Environment {
     return nil
   }
 
-  /// All variables as `NAME=value` texts, to be handed to a program that is started; none where the program has raised privileges.
+  /// All variables as `NAME=value` texts, to be handed to a program that is started; none where the program has
+  /// raised privileges.
   public static func all() -> [String] {
     var texts: [String] = []
     if isPrivileged { return texts }

@@ -93,8 +93,8 @@ public struct MessageSocket: ~Copyable, Sendable {
   /// Receives one message; nil when the other side has closed (an empty message counts as that).
   ///
   /// Descriptors beyond `maximumDescriptors` are closed at once.
-  /// - Throws: EMSGSIZE when the message is longer than `buffer` or carried more descriptors than allowed: everything that came
-  ///   with it is closed. EAGAIN when there is none and `waiting` is false.
+  /// - Throws: EMSGSIZE when the message is longer than `buffer` or carried more descriptors than allowed: everything
+  ///   that came with it is closed. EAGAIN when there is none and `waiting` is false.
   public borrowing func receive(
     into buffer: UnsafeMutableRawBufferPointer, maximumDescriptors: Int = 0, waiting: Bool = true
   ) throws(SystemError) -> ReceivedMessage? {
@@ -132,7 +132,8 @@ public struct MessageSocket: ~Copyable, Sendable {
     shutdown(descriptor.number, Int32(SHUT_RDWR))
   }
 
-  /// Ends this side's sending: the other side reads the end and cannot write to it any more through `shutdown(SHUT_RD)`.
+  /// Ends this side's sending: what holds the other end reads the end of the conversation, while this side can still
+  /// receive. Whoever writes to this end through another descriptor of it gets EPIPE.
   public borrowing func shutDownWriting() {
     shutdown(descriptor.number, Int32(SHUT_WR))
   }
@@ -162,14 +163,15 @@ public struct MessageSocket: ~Copyable, Sendable {
   }
 }
 
-/// A socket file that others connect to. The file is removed when the listener goes, unless `relinquishPath` was called.
+/// A socket file that others connect to. The file stays when the listener goes: who made it removes it, or the next
+/// listener there replaces it.
 public struct MessageListener: ~Copyable, Sendable {
   public let descriptor: Descriptor
 
   /// Listens on `path`, of any length.
   ///
-  /// A file that is there already is replaced only when it is a socket nobody listens on; the caller holds a lock against another
-  /// one that does the same at the same moment.
+  /// A file that is there already is replaced only when it is a socket nobody listens on; the caller holds a lock
+  /// against another one that does the same at the same moment.
   /// - Parameter mode: the permission bits of the socket file; who may write to it may connect.
   /// - Throws: EADDRINUSE when somebody listens there.
   public init(path: String, mode: UInt32 = 0o600, backlog: Int32 = 128) throws(SystemError) {

@@ -26,7 +26,8 @@ public final class SharedRegion: @unchecked Sendable {
 
   public enum Access: Sendable { case readOnly, readWrite }
 
-  /// A part of the file and where the mapping shows it; the same part may be shown more than once. All multiples of the page size.
+  /// A part of the file and where the mapping shows it; the same part may be shown more than once. All multiples of
+  /// the page size.
   public struct Window: Sendable {
     public let fileOffset: Int
     public let byteCount: Int
@@ -122,8 +123,8 @@ public final class SharedRegion: @unchecked Sendable {
     if isMapped.value { munmap(base, byteCount) }
   }
 
-  /// Forgets the mapping without undoing it: for a forked child that did not inherit it, where something else may lie at its
-  /// address by now.
+  /// Forgets the mapping without undoing it: for a forked child that did not inherit it, where something else may lie
+  /// at its address by now.
   public func abandon() {
     isMapped.value = false
   }

@@ -42,7 +42,8 @@ public struct ChildProcess: ~Copyable, Sendable {
 /// directory, default signals, standard streams on the null device, `readyDescriptor` as its descriptor 3 and nothing
 /// else open.
 ///
-/// Safe in a host program: neither SIGCHLD nor the host's wait calls see anything, and no thread or child is left behind.
+/// Safe in a host program: neither SIGCHLD nor the host's wait calls see anything, and no thread or child is left
+/// behind.
 /// - Parameters:
 ///   - executable: absolute path.
 ///   - arguments: argv from element 0 on.
@@ -55,8 +56,8 @@ public func spawnDetached(
     executable, arguments, environment, readyDescriptor.map { [$0] } ?? [], detached: true)
 }
 
-/// Starts a program as a child, in a session of its own, with `descriptors` as its descriptors 3, 4, ... and nothing else open.
-/// The child has no exit signal: only `ChildProcess` waits for it.
+/// Starts a program as a child, in a session of its own, with `descriptors` as its descriptors 3, 4, ... and nothing
+/// else open. The child has no exit signal: only `ChildProcess` waits for it.
 public func spawnChild(
   executable: String, arguments: [String], environment: [String], descriptors: [Int32]
 ) throws(SystemError) -> ChildProcess {

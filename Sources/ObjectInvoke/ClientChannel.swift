@@ -49,7 +49,8 @@ final class ClientChannel: @unchecked Sendable {
     counter.retire()
   }
 
-  /// Takes the channel for one invocation; false when one is in progress (the caller is inside of it, or another thread).
+  /// Takes the channel for one invocation; false when one is in progress (the caller is inside of it, or another
+  /// thread).
   @inline(__always)
   func acquire() -> Bool {
     inUse.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
@@ -108,7 +109,8 @@ final class ClientChannel: @unchecked Sendable {
       UInt64(operation) | UInt64(flags.rawValue) << 32 | UInt64(UInt16(truncatingIfNeeded: processor)) << 48
     clinux_store64_relaxed(line + Field.object, object.littleEndian)
     clinux_store64_relaxed(line + Field.operationAndFlags, word.littleEndian)
-    clinux_store64_relaxed(line + Field.messageByteCount, UInt64(UInt32(truncatingIfNeeded: messageByteCount)).littleEndian)
+    clinux_store64_relaxed(
+      line + Field.messageByteCount, UInt64(UInt32(truncatingIfNeeded: messageByteCount)).littleEndian)
     clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount).littleEndian)
     clinux_store64_relaxed(line + Field.outputCapacity, UInt64(output.count).littleEndian)
     sequence = next
@@ -139,8 +141,9 @@ final class ClientChannel: @unchecked Sendable {
     if flags.contains(.inputInline) {
       return try exchange(expected, processor, flags, nothing, InputSegments(), output)
     }
-    // Output must not overwrite input that has not been sent. Ciphers produce no more than they have consumed, so output
-    // that begins at the start of the whole input, or before it, cannot; any other overlap is taken out of the way.
+    // Output must not overwrite input that has not been sent. Ciphers produce no more than they have consumed, so
+    // output that begins at the start of the whole input, or before it, cannot; any other overlap is taken out of the
+    // way.
     let messageByteCount = flags.contains(.messageInRing) ? writer.count : 0
     var copied: PrivateBytes?
     var input = input
@@ -203,7 +206,8 @@ final class ClientChannel: @unchecked Sendable {
       }
       let available = memory.outputPut.load() &- outputTaken
       guard available <= ring else { throw broken() }
-      // Looked at after the counter: what the counter shows was put before the answer, so it is output and not the reply message.
+      // Looked at after the counter: what the counter shows was put before the answer, so it is output and not the
+      // reply message.
       if memory.replySequence.load() == expected { break }
       let count = min(Int(available), ChannelLayout.chunkByteCount, output.count - drained)
       if count > 0 {

@@ -64,7 +64,8 @@ public final class ClientEnvironment: Sendable {
 
   /// Gives the client a reference to `object` and answers its id.
   ///
-  /// - Throws: `.noMemory` when the client's quota is used up, `.peerGone` when it has gone: `object.released` is not called.
+  /// - Throws: `.noMemory` when the client's quota is used up, `.peerGone` when it has gone: `object.released` is not
+  ///   called.
   public func addObject(_ object: any InvocableObject) throws(InvocationError) -> UInt64 {
     try table.withLock { table throws(InvocationError) in
       guard !table.isClosed else { throw .peerGone }

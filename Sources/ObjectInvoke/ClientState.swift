@@ -11,10 +11,11 @@ private final class ControlSocket: Sendable {
 /// A client's connection: the control socket and the channels. Channels hold it, so that it lives as long as one of
 /// them is in use.
 final class ClientState: Sendable {
-  /// The control socket; nil once the connection has ended. Whoever uses it holds it: its descriptor is closed when the last one
-  /// lets it go.
+  /// The control socket; nil once the connection has ended. Whoever uses it holds it: its descriptor is closed when
+  /// the last one lets it go.
   private let socket: Mutex<ControlSocket?>
-  /// The number of the socket's descriptor, for a forked child, which may take no lock; -1 once the connection has ended.
+  /// The number of the socket's descriptor, for a forked child, which may take no lock; -1 once the connection has
+  /// ended.
   private let socketNumber: Atomic<Int32>
   private let control = Mutex<UInt32>(0)
 
@@ -75,8 +76,8 @@ final class ClientState: Sendable {
     return true
   }
 
-  /// In a forked child: closes the child's copy of the socket's descriptor and forgets everything else. Takes no lock, since another thread
-  /// of the parent may have held it at the moment of the fork.
+  /// In a forked child: closes the child's copy of the socket's descriptor and forgets everything else. Takes no
+  /// lock, since another thread of the parent may have held it at the moment of the fork.
   func abandonAfterFork() {
     if status.exchange(Status.abandoned, ordering: .acquiringAndReleasing) != Status.abandoned {
       // This object is kept for good, so that its socket's owner does not close whatever has the number by then.

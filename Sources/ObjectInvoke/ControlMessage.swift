@@ -21,8 +21,8 @@ import LinuxSystem
 ///    +60   4  zero
 ///
 /// The payload of an invocation is the request message, then the input; that of its answer the reply message, then
-/// the output. Descriptors come with the message; a payload of more than `inlinePayloadLimit` bytes goes through a memory file that
-/// is the first of them.
+/// the output. Descriptors come with the message; a payload of more than `inlinePayloadLimit` bytes goes through a
+/// memory file that is the first of them.
 struct ControlMessage {
   enum Kind: UInt32 {
     case hello = 1
@@ -59,8 +59,12 @@ struct ControlMessage {
   /// The head of a received message, nil when it is too short.
   init?(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count >= ControlMessage.byteCount else { return nil }
-    func u32(_ offset: Int) -> UInt32 { UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)) }
-    func u64(_ offset: Int) -> UInt64 { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
+    func u32(_ offset: Int) -> UInt32 {
+      UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    }
+    func u64(_ offset: Int) -> UInt64 {
+      UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    }
     kind = u32(0)
     number = u32(4)
     object = u64(8)

@@ -4,9 +4,9 @@ import Wire
 /// One invocation as the object sees it.
 ///
 /// The request lies in memory of this process: it cannot change while it is read. The input may lie in memory that the
-/// client can write at any time: read each byte of it once, or copy first (`readAllInput`). Output is visible to the client
-/// as soon as it is committed, and where it lies even before: plaintext that must not be seen unless a tag verifies has to be
-/// kept elsewhere until it does.
+/// client can write at any time: read each byte of it once, or copy first (`readAllInput`). Output is visible to the
+/// client as soon as it is committed, and where it lies even before: plaintext that must not be seen unless a tag
+/// verifies has to be kept elsewhere until it does.
 public struct Invocation: ~Copyable {
   /// The request message.
   public var request: WireReader
@@ -29,8 +29,8 @@ public struct Invocation: ~Copyable {
   /// The number of output bytes that were committed.
   public var outputByteCount: UInt64 { path.outputByteCount }
 
-  /// Lends the next piece of the input, at most `atMost` bytes, where it lies; empty at the end. Waits for the client to
-  /// send it. Valid until the next call, and no longer than the invocation.
+  /// Lends the next piece of the input, at most `atMost` bytes, where it lies; empty at the end. Waits for the client
+  /// to send it. Valid until the next call, and no longer than the invocation.
   public mutating func nextInput(atMost: Int = .max) throws(InvocationError) -> UnsafeRawBufferPointer {
     guard atMost > 0, path.inputRemaining > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     return try path.nextInput(atMost: atMost)
@@ -56,8 +56,8 @@ public struct Invocation: ~Copyable {
   public static let outputReserveLimit = ChannelLayout.ringByteCount / 2
 
   /// Lends room for exactly `count` bytes of output, waiting until the client has made it. Valid until the next call.
-  /// What is written there counts only once it is committed; the room may reach past the client's capacity by what is not
-  /// committed (a cipher's look-ahead).
+  /// What is written there counts only once it is committed; the room may reach past the client's capacity by what is
+  /// not committed (a cipher's look-ahead).
   ///
   /// - Parameter count: up to `outputReserveLimit`.
   public mutating func reserveOutput(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {

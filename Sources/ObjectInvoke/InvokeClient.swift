@@ -5,8 +5,8 @@ import Wire
 
 /// A client process's connection to a server: invokes the server's objects.
 ///
-/// All threads may use it at once; each has a channel of its own. No invocation outlives the server's death by more than a slice of
-/// its waiting (50 ms). A forked child cannot use its parent's connection.
+/// All threads may use it at once; each has a channel of its own. No invocation outlives the server's death by more
+/// than a slice of its waiting (50 ms). A forked child cannot use its parent's connection.
 public final class InvokeClient: Sendable {
   private let state: ClientState
   /// The memory that the server publishes to all its clients, read-only, if it does.
@@ -48,8 +48,8 @@ public final class InvokeClient: Sendable {
     close()
   }
 
-  /// Ends the connection. Invocations in progress in other threads fail with `.peerGone`. Another thread's channel stays
-  /// mapped until that thread ends or uses another connection.
+  /// Ends the connection. Invocations in progress in other threads fail with `.peerGone`. Another thread's channel
+  /// stays mapped until that thread ends or uses another connection.
   public func close() {
     state.markDead()
     if !state.isAbandoned { ThreadChannels.forget(state) }
@@ -71,12 +71,13 @@ public final class InvokeClient: Sendable {
 
   /// Invokes an object and answers what it says.
   ///
-  /// The answer holds the thread's channel: read it, and let it go before the next invocation (an invocation made while it lives
-  /// takes another channel).
+  /// The answer holds the thread's channel: read it, and let it go before the next invocation (an invocation made
+  /// while it lives takes another channel).
   /// - Parameters:
   ///   - request: writes the request message, up to 64 MiB.
   ///   - input: bytes of any length, read while the server works.
-  ///   - output: where the object's output goes. May be where the input begins. What is written there before an operation
+  ///   - output: where the object's output goes. May be where the input begins. What is written there before an
+  ///     operation
   ///     fails is zeroed.
   @inline(__always)
   public func invoke(
@@ -111,7 +112,8 @@ public final class InvokeClient: Sendable {
     }
   }
 
-  /// Invokes an object and reads the answer by `reply`: the result code, the number of bytes of output, the reply message.
+  /// Invokes an object and reads the answer by `reply`: the result code, the number of bytes of output, the reply
+  /// message.
   ///
   /// - Parameter failure: turns a failure of the invocation itself into the caller's error.
   @inlinable

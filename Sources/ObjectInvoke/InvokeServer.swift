@@ -53,7 +53,8 @@ public final class InvokeServer: Sendable {
   ///   - published: made by `SharedRegion.create(published: true)`; sent to every client at hello.
   ///   - root: makes the object that a new client's `ObjectReference.root` names. What it throws refuses the client
   ///     (`InvocationError` with its errno, else EPERM).
-  ///   - onClientGone: called when all objects of a client have been released and none of its invocations is in progress.
+  ///   - onClientGone: called when all objects of a client have been released and none of its invocations is in
+  ///     progress.
   public init(
     listener: consuming MessageListener, limits: ServerLimits = ServerLimits(),
     published: consuming CreatedRegion? = nil,

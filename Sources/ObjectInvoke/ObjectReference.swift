@@ -19,8 +19,8 @@ public protocol InvocableObject: AnyObject, Sendable {
   /// output. A result other than 0 still carries the reply and the output that were written.
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32
 
-  /// The last reference has gone: released by the client, or the client has gone. No invocation is in progress then unless
-  /// the client itself released the object in the middle of one.
+  /// The last reference has gone: released by the client, or the client has gone. No invocation is in progress then
+  /// unless the client itself released the object in the middle of one.
   func released()
 }
 

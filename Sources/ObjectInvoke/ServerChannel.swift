@@ -6,7 +6,8 @@ import Wire
 /// The server's end of one channel, and the thread that serves it.
 ///
 /// The client can write anything anywhere into the memory at any time. So every field is loaded once into a local of
-/// this process, checked there, and never looked at again; nothing that is read decides over an address or a length before it is checked.
+/// this process, checked there, and never looked at again; nothing that is read decides over an address or a length
+/// before it is checked.
 final class ServerChannel: BulkPath, @unchecked Sendable {
   // Sendable: all that changes belongs to the channel's own thread; `wake` touches the shared memory's words alone.
 

@@ -83,7 +83,9 @@ final class ServerClient: Sendable {
   private func serveMessage(_ buffer: UnsafeMutableRawBufferPointer) -> Bool {
     guard let received = try? receive(buffer) else { return false }
     var message = received
-    guard let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer[..<message.byteCount])) else { return false }
+    guard let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer[..<message.byteCount])) else {
+      return false
+    }
     let payload = UnsafeRawBufferPointer(rebasing: buffer[ControlMessage.byteCount..<message.byteCount])
     let descriptors = message.takeDescriptors()
     defer { explicit_bzero(buffer.baseAddress!, message.byteCount) }
@@ -141,8 +143,8 @@ final class ServerClient: Sendable {
     }
   }
 
-  /// Copies a payload out of the memory file the client sent. Only of a memory file is it certain that reading it does not wait for
-  /// somebody else; and it is read, not mapped, so that the client cannot take it away.
+  /// Copies a payload out of the memory file the client sent. Only of a memory file is it certain that reading it
+  /// does not wait for somebody else; and it is read, not mapped, so that the client cannot take it away.
   private func readPayload(
     _ file: borrowing Descriptor, _ head: ControlMessage
   ) throws(InvocationError) -> PrivateBytes {
@@ -193,8 +195,8 @@ final class ServerClient: Sendable {
     }
   }
 
-  /// Sends an answer with its payload, through a memory file where it is long. Throws before anything is sent; false when the
-  /// client has gone.
+  /// Sends an answer with its payload, through a memory file where it is long. Throws before anything is sent; false
+  /// when the client has gone.
   private func send(
     _ answer: ControlMessage, _ message: UnsafeRawBufferPointer, _ output: UnsafeRawBufferPointer, _ numbers: [Int32]
   ) throws(SystemError) -> Bool {

@@ -7,11 +7,11 @@ import Synchronization
 /// A sleeping thread on another processor costs tens of microseconds to wake, one on the caller's own processor costs a
 /// context switch. So a thread is in one of two places:
 /// - away: on another processor than its client, spinning for the next request as long as a wake-up would cost;
-/// - near: bound to its client's processor and asleep there. Nobody spins then, since two threads on one processor that do would
-///   wait for each other's time slice.
-/// It comes near when a spin ends without a request, when there may be no more spinners, and for 10 ms when the client
-/// spun in vain (something else had the thread's processor). It goes away when requests follow each other quickly, or when much
-/// is to be copied, which then overlaps with the work.
+/// - near: bound to its client's processor and asleep there. Nobody spins then, since two threads on one processor
+///   that do would wait for each other's time slice. It comes near when a spin ends without a request, when there may
+///   be no more spinners, and for 10 ms when the client spun in vain (something else had the thread's processor). It
+///   goes away when requests follow each other quickly, or when much is to be copied, which then overlaps with the
+///   work.
 struct ServerWaiting {
   /// How long a sleep in mid-operation lasts before the thread asks whether the client is still there, nanoseconds.
   static let slice: UInt64 = 50_000_000
@@ -74,8 +74,8 @@ struct ServerWaiting {
 
   enum Bell { case always, ifAwake }
 
-  /// Tells the client that something happened. A client that sleeps is woken only by `.always`: it would find too little
-  /// to do for the price of a wake-up.
+  /// Tells the client that something happened. A client that sleeps is woken only by `.always`: it would find too
+  /// little to do for the price of a wake-up.
   @inline(__always)
   func ring(_ bell: Bell) {
     let events = memory.replyEvents

@@ -1,7 +1,7 @@
 import Glibc
 
-/// The channel each thread used last, kept in a pthread key: no compiler-made thread-local storage, which a library that
-/// can be unloaded could not have.
+/// The channel each thread used last, kept in a pthread key: no compiler-made thread-local storage, which a library
+/// that can be unloaded could not have.
 enum ThreadChannels {
   /// nil where the process has no key left; channels are then taken and given back for every invocation.
   private static let key: pthread_key_t? = {
@@ -20,7 +20,8 @@ enum ThreadChannels {
     if channel.acquire() { channel.release() }
   }
 
-  /// The channel of this thread and that client, acquired; nil when there is none, or the thread is inside of an invocation.
+  /// The channel of this thread and that client, acquired; nil when there is none, or the thread is inside of an
+  /// invocation.
   @inline(__always)
   static func current(_ state: ClientState) -> ClientChannel? {
     guard let key, let pointer = pthread_getspecific(key) else { return nil }

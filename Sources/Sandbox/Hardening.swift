@@ -4,7 +4,8 @@ import LinuxSystem
 
 /// Takes from this process what nobody else should have of it, and what it needs no more.
 ///
-/// - not dumpable: no other process of the same user reads its memory, traces it or takes its descriptors (PR_SET_DUMPABLE);
+/// - not dumpable: no other process of the same user reads its memory, traces it or takes its descriptors
+///   (PR_SET_DUMPABLE);
 /// - no core file (RLIMIT_CORE);
 /// - no more privileges by executing something (PR_SET_NO_NEW_PRIVS);
 /// - no memory that is or was writable becomes executable (PR_SET_MDWE, Linux 6.3), unless `keepingExecutableMemory`.

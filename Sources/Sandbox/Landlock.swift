@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import LinuxSystem
 
-/// The files this process may still open: what is beneath the given directories and nothing else. What is open stays open.
+/// The files this process may still open: what is beneath the given directories and nothing else. What is open stays
+/// open.
 ///
 /// Also taken away, where the kernel can: TCP sockets (Linux 6.7), abstract UNIX sockets of others and signals to
 /// processes outside (Linux 6.12). Documentation/userspace-api/landlock.rst.

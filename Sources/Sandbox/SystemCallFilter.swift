@@ -5,7 +5,8 @@ import LinuxSystem
 /// The system calls this process may still make (seccomp(2)).
 ///
 /// A call that is not on the list fails with EPERM, so that a library that probes for something gets an answer it can
-/// deal with; clone3 fails with ENOSYS, since its flags lie in memory where a filter cannot look, and the C library then takes clone.
+/// deal with; clone3 fails with ENOSYS, since its flags lie in memory where a filter cannot look, and the C library
+/// then takes clone.
 public struct SystemCallFilter: Sendable {
   /// Who the list is for.
   public enum Profile: Sendable {

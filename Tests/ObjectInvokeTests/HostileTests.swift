@@ -23,7 +23,8 @@ private struct RawClient: ~Copyable {
     }
   }
 
-  /// The head of the next answer and its first descriptor; nil when the server has closed, or is silent for two seconds.
+  /// The head of the next answer and its first descriptor; nil when the server has closed, or is silent for two
+  /// seconds.
   func receive() throws -> (head: ControlMessage, descriptor: Int32)? {
     guard try !waitForEvents(socket.descriptor.number, .readable, timeout: 2_000_000_000).isEmpty else { return nil }
     let buffer = try #require(RawClient.buffer())
@@ -116,7 +117,8 @@ extension ObjectInvokeTests {
       #expect(post(memory, sequence: 9, flags: 2, messageByteCount: 8, inputByteCount: .max) == EINVAL)
       #expect(post(memory, sequence: 10, flags: 1, messageByteCount: (64 << 20) + 1) == EINVAL)
       #expect(post(memory, sequence: 11, flags: 3, messageByteCount: 8, inputByteCount: 8) == EINVAL)
-      #expect(post(memory, sequence: 12, operation: Operation.readAll, messageByteCount: 8, inputByteCount: .max) == EFBIG)
+      #expect(
+        post(memory, sequence: 12, operation: Operation.readAll, messageByteCount: 8, inputByteCount: .max) == EFBIG)
       #expect(post(memory, sequence: 13, operation: Operation.add, outputCapacity: .max) == 0)
       #expect(server.server.clientCount == 1)
     }
@@ -252,7 +254,9 @@ extension ObjectInvokeTests {
             clinux_store64_relaxed(memory.requestLine + 16, operation | flags << 32)
             memory.inputPut.store(memory.inputTaken.load() &+ random.next() % 300_000)
             memory.outputTaken.store(memory.outputPut.load() &- random.next() % 300_000)
-            for index in 0..<64 { memory.inlineRequest.storeBytes(of: random.next(), toByteOffset: index * 8, as: UInt64.self) }
+            for index in 0..<64 {
+              memory.inlineRequest.storeBytes(of: random.next(), toByteOffset: index * 8, as: UInt64.self)
+            }
             sequence &+= 1
             memory.requestSequence.store(sequence)
           } else {

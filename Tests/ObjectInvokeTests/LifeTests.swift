@@ -86,7 +86,9 @@ extension ObjectInvokeTests {
       defer { server.stop() }
       let client = try server.connect()
       for _ in 0..<5 {
-        #expect(throws: InvokeError.refused(ENOMEM)) { _ = try echoes(client, message: pattern((1 << 20) + 1), input: []) }
+        #expect(throws: InvokeError.refused(ENOMEM)) {
+          _ = try echoes(client, message: pattern((1 << 20) + 1), input: [])
+        }
         #expect(try echoes(client, message: pattern(1 << 20), input: []))
         let input = pattern((1 << 20) + 1)
         #expect(throws: InvokeError.refused(ENOMEM)) {
@@ -129,7 +131,9 @@ extension ObjectInvokeTests {
         #expect(becomesTrue { root.releasedCount.load(ordering: .relaxed) == 1 })
         #expect(
           root.children.withLock { $0.allSatisfy { $0.releasedCount.load(ordering: .relaxed) == 1 } })
-        #expect(throws: InvokeError.peerGone) { _ = try client.invoke(ObjectReference.root, Operation.echo) { _ in }.result }
+        #expect(throws: InvokeError.peerGone) {
+          _ = try client.invoke(ObjectReference.root, Operation.echo) { _ in }.result
+        }
       }
       #expect(becomesTrue { server.server.clientCount == 0 })
       #expect(becomesTrue { ((try? threadCount()) ?? .max) <= before.0 })
@@ -266,7 +270,9 @@ extension ObjectInvokeTests {
       let client = try server.connect()
       #expect(try echoes(client, message: [1], input: []))
       server.stop()
-      #expect(throws: InvokeError.peerGone) { _ = try client.invoke(ObjectReference.root, Operation.echo) { _ in }.result }
+      #expect(throws: InvokeError.peerGone) {
+        _ = try client.invoke(ObjectReference.root, Operation.echo) { _ in }.result
+      }
       #expect(!client.isConnected)
       #expect(throws: InvokeError.self) { _ = try server.connect() }
     }
@@ -317,7 +323,9 @@ extension ObjectInvokeTests {
         }
       }
       #expect(MonotonicClock.now() - start < 3_000_000_000)
-      #expect(throws: InvokeError.peerGone) { _ = try client.invoke(ObjectReference.root, Operation.echo) { _ in }.result }
+      #expect(throws: InvokeError.peerGone) {
+        _ = try client.invoke(ObjectReference.root, Operation.echo) { _ in }.result
+      }
       #expect(throws: InvokeError.peerGone) {
         _ = try client.invokeWithDescriptors(ObjectReference.root, Operation.echo, descriptors: []) { _ in }.result
       }

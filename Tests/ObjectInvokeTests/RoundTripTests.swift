@@ -121,7 +121,8 @@ extension ObjectInvokeTests {
       }
     }
 
-    @Test("output alone is streamed, and more than there is room for is refused", arguments: [0, 1, 20000, ring * 3 + 1])
+    @Test(
+      "output alone is streamed, and more than there is room for is refused", arguments: [0, 1, 20000, ring * 3 + 1])
     func produced(count: Int) throws {
       let server = try TestServer()
       defer { server.stop() }
