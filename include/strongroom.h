@@ -37,12 +37,12 @@ typedef CK_ULONG CK_STRONGROOM_USE_CASE;
 /* Key attribute, CK_BBOOL, default CK_FALSE: what this key decrypts goes into restricted buffers only. May be set, never
    cleared. C_Decrypt, C_Encrypt, C_Sign, C_Verify, C_WrapKey and C_DeriveKey with such a key answer
    CKR_KEY_FUNCTION_NOT_PERMITTED; C_UnwrapKey makes keys that are as restricted, by authenticated mechanisms only. */
-#define CKA_STRONGROOM_RESTRICTED_OUTPUT 0xd3520001UL
+#define CKA_STRONGROOM_RESTRICTED_OUTPUT 0x93520001UL
 /* Key attribute, array of CK_STRONGROOM_USE_CASE: the use-cases whose buffers may receive what the key decrypts; empty or
    absent: all. */
 #define CKA_STRONGROOM_USE_CASES 0xd3520002UL
 /* Buffer attribute, CK_STRONGROOM_USE_CASE. */
-#define CKA_STRONGROOM_USE_CASE 0xd3520003UL
+#define CKA_STRONGROOM_USE_CASE 0x93520003UL
 
 /* The buffer exists no more: its last holder's descriptor was shut down, or the secure world has taken it back. */
 #define CKR_STRONGROOM_BUFFER_REVOKED 0xd3520001UL
