@@ -19,16 +19,7 @@ public func C_GenerateRandom(_ session: CK_SESSION_HANDLE, _ bytes: CK_BYTE_PTR?
   inLibrary { (library) throws(ReturnValue) in
     let session = try library.session(session)
     guard bytes != nil else { throw .argumentsBad }
-    let output = UnsafeMutableRawBufferPointer(mutating: try callerBytes(bytes, byteCount))
-    let slot = session.slot
-    let taken = try slot.random.take(output) { (memory) throws(ReturnValue) in try slot.fetchRandom(memory) }
-    if taken { return }
-    var rest = output[...]
-    while !rest.isEmpty {
-      let piece = UnsafeMutableRawBufferPointer(rebasing: rest.prefix(largestFetch))
-      try slot.fetchRandom(piece)
-      rest = rest.dropFirst(piece.count)
-    }
+    try session.slot.fillWithRandom(UnsafeMutableRawBufferPointer(mutating: try callerBytes(bytes, byteCount)))
   }
 }
 
@@ -36,6 +27,18 @@ public func C_GenerateRandom(_ session: CK_SESSION_HANDLE, _ bytes: CK_BYTE_PTR?
 private let largestFetch = 16 << 20
 
 extension Slot {
+  /// Fills `output` with random bytes of the secure world.
+  func fillWithRandom(_ output: UnsafeMutableRawBufferPointer) throws(ReturnValue) {
+    let taken = try random.take(output) { (memory) throws(ReturnValue) in try fetchRandom(memory) }
+    if taken { return }
+    var rest = output[...]
+    while !rest.isEmpty {
+      let piece = UnsafeMutableRawBufferPointer(rebasing: rest.prefix(largestFetch))
+      try fetchRandom(piece)
+      rest = rest.dropFirst(piece.count)
+    }
+  }
+
   /// Random bytes of the secure world, in one crossing.
   fileprivate func fetchRandom(_ output: UnsafeMutableRawBufferPointer) throws(ReturnValue) {
     let answer = try transfer(.random, NoFields(), output: output)

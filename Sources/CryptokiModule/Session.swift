@@ -43,6 +43,16 @@ final class Session: @unchecked Sendable {
     return SessionReference(number: number, isReadWrite: isReadWrite)
   }
 
+  /// Set in the numbers by which the secure world knows the sessions of multi-part messages: a message operation may be
+  /// active beside an ordinary one of the same kind, so it has a session of its own there.
+  static let messageMark: UInt32 = 1 << 31
+
+  /// The session of multi-part messages in a request.
+  func announcedForMessages() -> SessionReference {
+    isAnnounced = true
+    return SessionReference(number: number | Self.messageMark, isReadWrite: isReadWrite)
+  }
+
   /// Ends the session after the call that is running in it, and tells whether the secure world has a record of it.
   func close() -> Bool {
     lock.withLock { _ in
@@ -72,6 +82,8 @@ struct SessionOperations {
   var decryptInto: RestrictedDecryption?
   var sign: KeyOperationState?
   var verify: KeyOperationState?
+  var messageEncrypt: MessageOperationState?
+  var messageDecrypt: MessageOperationState?
   var digest: DigestState?
   var search: SearchState?
   /// The last hash computation, kept to be started again.

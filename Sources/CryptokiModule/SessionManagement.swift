@@ -51,7 +51,7 @@ extension Library {
   /// last session of a token that somebody is logged in to (PKCS#11 3.2, 5.6.7: closing the last session logs out).
   fileprivate func end(_ removed: [Session], of slot: Slot) {
     // First, without `lifecycle`: this waits for a call that is running in the session.
-    let announced = removed.filter { $0.close() }.map { $0.number }
+    let announced = removed.filter { $0.close() }.flatMap { [$0.number, $0.number | Session.messageMark] }
     slot.lifecycle.withLock { _ in
       for session in removed { slot.count(session, -1) }
       let logsOut = slot.sessionCounts.all == 0 && slot.loggedIn != nil
@@ -86,6 +86,8 @@ public func C_SessionCancel(_ handle: CK_SESSION_HANDLE, _ flags: CK_FLAGS) -> C
   inSession(handle) { (session, operations) throws(ReturnValue) in
     let flags = MechanismFlags(rawValue: flags)
     session.giveUp(KeyFunction.allCases.filter { flags.contains($0.mechanismFlag) }, &operations)
+    if flags.contains(.messageEncrypt) { session.endMessages(.encrypt, &operations) }
+    if flags.contains(.messageDecrypt) { session.endMessages(.decrypt, &operations) }
     if flags.contains(.digest) { operations.digest = nil }
     if flags.contains(.findObjects) { operations.search = nil }
   }

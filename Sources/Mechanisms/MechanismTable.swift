@@ -98,7 +98,9 @@ public enum MechanismTable {
     row(.aesCBC, .aesCBC, 16, 32, [.encrypt, .decrypt, .wrap, .unwrap]),
     row(.aesCBCPad, .aesCBCPad, 16, 32, [.encrypt, .decrypt, .wrap, .unwrap]),
     row(.aesCTR, .aesCTR, 16, 32, [.encrypt, .decrypt]),
-    row(.aesGCM, .aesGCM, 16, 32, [.encrypt, .decrypt, .wrap, .unwrap]),
+    row(
+      .aesGCM, .aesGCM, 16, 32,
+      [.encrypt, .decrypt, .wrap, .unwrap, .messageEncrypt, .messageDecrypt, .multiMessage]),
     row(.aesKeyWrap, .aesKeyWrap, 16, 32, [.encrypt, .decrypt, .wrap, .unwrap]),
     row(.aesKeyWrapKWP, .aesKeyWrapPadded, 16, 32, [.encrypt, .decrypt, .wrap, .unwrap]),
     row(.aesCMAC, .aesCMAC(general: false), 16, 32, [.sign, .verify]),

@@ -37,6 +37,9 @@ public enum TokenOperation: UInt32, Sendable, CaseIterable {
   case finish = 33
   /// Gives up the named multi-part operations of a session.
   case cancel = 34
+  /// One message of a message-based operation, whole: `MessageOperation`.
+  case encryptMessage = 35
+  case decryptMessage = 36
   /// Output: as many random bytes as the output has room for.
   case random = 40
   /// Input: bytes that are mixed into the generator.

@@ -32,7 +32,12 @@ enum BulkPiece {
 extension BulkTransfer where Self: ~Copyable {
   /// Copies the whole input. Throws `tooLong` past `limit` bytes, before anything is read.
   mutating func readAllInput(limit: Int, tooLong: ReturnValue) throws(ReturnValue) -> [UInt8] {
-    guard let count = Int(exactly: inputByteCount), count <= limit else { throw tooLong }
+    try readInput(inputByteCount, limit: limit, tooLong: tooLong)
+  }
+
+  /// Copies the next `byteCount` bytes of the input. Throws `tooLong` past `limit` bytes, before anything is read.
+  mutating func readInput(_ byteCount: UInt64, limit: Int, tooLong: ReturnValue) throws(ReturnValue) -> [UInt8] {
+    guard let count = Int(exactly: byteCount), count <= limit else { throw tooLong }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count)
     while bytes.count < count {

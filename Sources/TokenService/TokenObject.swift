@@ -56,6 +56,8 @@ public final class TokenObject: Sendable {
     case .begin: try token.begin(try read(&request), client, &bulk)
     case .update: try token.update(try read(&request), client, &bulk)
     case .finish: try token.finish(try read(&request), client, &bulk)
+    case .encryptMessage: reply.bytes(try token.encryptMessage(try read(&request), client, &bulk))
+    case .decryptMessage: try token.decryptMessage(try read(&request), client, &bulk)
     case .wrapKey:
       let request: WrapKey = try read(&request)
       let wrapped = try refusing { () throws(ReturnValue) in try token.wrap(request, client) }

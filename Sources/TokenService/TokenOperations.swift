@@ -22,7 +22,7 @@ extension Token {
   // MARK: Admission
 
   /// An operation with a key of the token, once everything that could forbid it has been looked at.
-  private func start(
+  func start(
     _ request: KeyOperation, _ client: Client
   ) throws(ReturnValue) -> (Operation, MechanismFacts, Object) {
     _ = try client.enter(request.session)
@@ -38,7 +38,7 @@ extension Token {
   }
 
   /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
-  private func useAuthorization(
+  func useAuthorization(
     _ request: KeyOperation, _ key: Object, _ client: Client
   ) throws(ReturnValue) {
     guard key.attributes.bool(.alwaysAuthenticate) else { return }
@@ -135,11 +135,18 @@ extension Token {
   }
 
   /// Feeds the input but for its last `rest` bytes to the operation, and what that yields to the output.
-  private func feed<Bulk: BulkTransfer & ~Copyable>(
+  func feed<Bulk: BulkTransfer & ~Copyable>(
     _ active: ActiveOperation, _ client: Client, _ bulk: inout Bulk, leaving rest: UInt64 = 0
   ) throws(Refusal) {
+    try feed(active, client, &bulk, byteCount: bulk.inputByteCount - rest)
+  }
+
+  /// Feeds the next `byteCount` bytes of the input.
+  func feed<Bulk: BulkTransfer & ~Copyable>(
+    _ active: ActiveOperation, _ client: Client, _ bulk: inout Bulk, byteCount: UInt64
+  ) throws(Refusal) {
     let operation = active.operation
-    var left = bulk.inputByteCount - rest
+    var left = byteCount
     try refusing { () throws(ReturnValue) in
       while left > 0 {
         let piece = try bulk.nextInput(atMost: Int(min(left, UInt64(BulkPiece.inputByteCount))))

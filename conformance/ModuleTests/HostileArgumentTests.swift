@@ -136,7 +136,10 @@ extension ModuleSuite {
         "C_AsyncJoin",
         "C_WrapKeyAuthenticated", "C_UnwrapKeyAuthenticated", "C_LoginUser", "C_GetSessionValidationFlags",
       ]
-      for fact in FunctionFact.all where names.contains(fact.name) || fact.name.contains("Message") {
+      for fact in FunctionFact.all
+      where names.contains(fact.name)
+        || fact.name.contains("Message") && (fact.name.contains("Sign") || fact.name.contains("Verify"))
+      {
         #expect(fact.call([session]) == CKR_FUNCTION_NOT_SUPPORTED, "\(fact.name)")
         #expect(fact.call([session &+ 1]) == CKR_SESSION_HANDLE_INVALID, "\(fact.name)")
       }
