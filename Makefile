@@ -65,7 +65,7 @@ uninstall:
 	rm -f $(libdir)/libstrongroom-pkcs11.so $(bindir)/strongroom $(modulesdir)/strongroom.module $(unitdir)/strongroom.service
 
 # An import that Package.swift does not list, a warning of ours and a misformatted line are all errors.
-SWIFT_SOURCES = Package.swift Sources Tests conformance/ModuleTests
+SWIFT_SOURCES = Package.swift Sources Tests conformance/ModuleTests conformance/WorldTests
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel $(SWIFT_SOURCES)
 	$(SWIFT) build --scratch-path .build/lint --build-tests --explicit-target-dependency-import-check error 2>&1 | \

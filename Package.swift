@@ -113,6 +113,10 @@ let package = Package(
         "Cryptoki", "CryptoCore", "Mechanisms", "SecureStorage", "TokenProtocol", "TokenService", "TestSupport", "Wire",
       ]),
     .testTarget(
+      name: "WorldTests",
+      dependencies: ["Cryptoki", "CLinux", "LinuxSystem", "Mechanisms", "ObjectInvoke", "TokenProtocol", "Wire"],
+      path: "conformance/WorldTests"),
+    .testTarget(
       name: "ModuleTests", dependencies: ["CCryptoki", "CLinux", "TestSupport"], path: "conformance/ModuleTests"),
   ],
   swiftLanguageModes: [.v6]

@@ -12,6 +12,7 @@ import Wire
 final class RestrictedDecryption: Sendable {
   private let token: TokenObject
   private let client: ClientID
+  private let account: ClientAccount
   /// Multi-part decryptions by session number. An operation is taken out while it is worked with, so that
   /// two calls in one session at once cannot share it.
   private let operations = Mutex<[UInt32: Started]>([:])
@@ -20,11 +21,14 @@ final class RestrictedDecryption: Sendable {
     // In the table, or with the one caller who took it out.
     let operation: Operation
     let useCases: Set<UInt32>
+    /// For the bytes that the operation holds back.
+    var charges: [ClientAccount.Charge] = []
   }
 
-  init(_ token: TokenObject, client: ClientID) {
+  init(_ token: TokenObject, client: ClientID, _ account: ClientAccount) {
     self.token = token
     self.client = client
+    self.account = account
   }
 
   /// Forgets the operations of sessions; all of them when `sessions` is nil.
@@ -44,8 +48,8 @@ final class RestrictedDecryption: Sendable {
     let request = try DecryptInto(from: &call.request)
     try call.request.end()
     return try answering(&call) { call in
-      let started = try start(request.operation)
-      return try feed(started, from: &call, to: request.place, ends: true)
+      var started = try start(request.operation)
+      return try feed(&started, from: &call, to: request.place, ends: true)
     }
   }
 
@@ -67,11 +71,11 @@ final class RestrictedDecryption: Sendable {
     try call.request.end()
     return try answering(&call) { call in
       let session = request.session.number
-      guard let started = operations.withLock({ $0.removeValue(forKey: session) }) else {
+      guard var started = operations.withLock({ $0.removeValue(forKey: session) }) else {
         throw ReturnValue.operationNotInitialized
       }
       do {
-        let count = try feed(started, from: &call, to: request.place, ends: ends)
+        let count = try feed(&started, from: &call, to: request.place, ends: ends)
         if !ends { operations.withLock { $0[session] = started } }
         return count
       } catch let refusal as Refusal where refusal.leavesOperation {
@@ -148,7 +152,7 @@ final class RestrictedDecryption: Sendable {
   /// Ciphers whose output count is known write to the place as they go; the others decrypt into memory of their own and write
   /// when all is well. The place is checked before the input is read.
   private func feed(
-    _ started: Started, from call: inout Invocation, to place: BufferPlace, ends: Bool
+    _ started: inout Started, from call: inout Invocation, to place: BufferPlace, ends: Bool
   ) throws -> UInt64 {
     guard let buffer = call.client.buffer(place.buffer) else {
       throw Refusal(result: objectHandleInvalid, leavesOperation: true)
@@ -157,12 +161,16 @@ final class RestrictedDecryption: Sendable {
       throw Refusal(result: RestrictedResult.useCaseInvalid, leavesOperation: true)
     }
     let operation = started.operation
-    guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount,
-      operation.heldByteCount <= call.client.limits.privateByteCount - inputCount
-    else { throw Refusal(result: 0x31, leavesOperation: true) }  // CKR_DEVICE_MEMORY
-
+    guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount else {
+      throw Refusal(result: 0x31, leavesOperation: true)  // CKR_DEVICE_MEMORY
+    }
     let streamed = operation.updateByteCount(for: inputCount)
+    // What does not come out at once is held: until the tag is verified, or the whole of the input is there.
+    guard let charge = account.charge(.withheldBytes, streamed == 0 ? inputCount : 0) else {
+      throw Refusal(result: 0x31, leavesOperation: true)
+    }
     var target = try writable(buffer, place.offset, UInt64(streamed))
+    if streamed == 0 { started.charges.append(charge) }
     var written = 0
     while call.inputRemaining > 0 {
       let piece = try call.nextInput(atMost: 1 << 16)
