@@ -49,7 +49,8 @@ private struct Intrusion: Sendable {
 private func dropCapabilities() -> Bool {
   let symbol = dlsym(UnsafeMutableRawPointer(bitPattern: 0), "capset")
   guard geteuid() == 0 else { return true }
-  for capability in 0...63 where clinux_prctl(24 /* PR_CAPBSET_DROP */, UInt(capability), 0, 0, 0) != 0 && capability < 38 {
+  for capability in 0...63
+  where clinux_prctl(24 /* PR_CAPBSET_DROP */, UInt(capability), 0, 0, 0) != 0 && capability < 38 {
     return false
   }
   guard let symbol else { return false }
@@ -101,7 +102,8 @@ extension WorldSuite {
         }
         require(world.isAlive, "the secure world has ended")
         // The same attempts on a process that does not resist.
-        let other = try spawnChild(executable: "/bin/sleep", arguments: ["sleep", "60"], environment: [], descriptors: [])
+        let other = try spawnChild(
+          executable: "/bin/sleep", arguments: ["sleep", "60"], environment: [], descriptors: [])
         usleep(100_000)
         for intrusion in Intrusion.all where intrusion.name != "take a descriptor of it" {
           require(intrusion.attempt(other.pid), "the test could not \(intrusion.name) of a process without protection")

@@ -41,7 +41,8 @@ extension WorldSuite {
         .deriveKey,
         MakeKey(
           session: session,
-          mechanism: Mechanism(.ecdh1Derive, .ecdh(kdf: 1, sharedData: [], publicPoint: [4] + [UInt8](repeating: 1, count: 64))),
+          mechanism: Mechanism(
+            .ecdh1Derive, .ecdh(kdf: 1, sharedData: [], publicPoint: [4] + [UInt8](repeating: 1, count: 64))),
           key: handle, template: template))
       ask(
         .login,
@@ -99,9 +100,12 @@ extension WorldSuite {
       for key in [key, film] {
         for start in stride(from: 0, to: types.count, by: 256) {
           let some = Array(types[start..<start + 256])
-          answers.append(("get", user.ask(.getAttributes, GetAttributes(session: user.session, object: key, types: some))))
+          answers.append(
+            ("get", user.ask(.getAttributes, GetAttributes(session: user.session, object: key, types: some))))
         }
-        for mechanism in [Mechanism(.aesKeyWrap), Mechanism(.aesKeyWrapKWP), Mechanism(.aesECB), Sample.cbc, Sample.gcm] {
+        for mechanism in [
+          Mechanism(.aesKeyWrap), Mechanism(.aesKeyWrapKWP), Mechanism(.aesECB), Sample.cbc, Sample.gcm,
+        ] {
           let request = WrapKey(session: user.session, mechanism: mechanism, wrappingKey: wrapping, key: key)
           answers.append(("wrap", user.ask(.wrapKey, request)))
           #expect(answers.last?.1.value != .ok)
@@ -114,7 +118,8 @@ extension WorldSuite {
         }
         let copy = try user.call(.copyObject, ObjectRequest(session: user.session, object: key)).number
         #expect(try user.get(copy, [.value]) == [.sensitive])
-        #expect(user.ask(.findObjects, TemplateRequest(session: user.session, template: [.bytes(.value, value)])).number == 0)
+        #expect(
+          user.ask(.findObjects, TemplateRequest(session: user.session, template: [.bytes(.value, value)])).number == 0)
         answers.append(("describe", user.ask(.describeKey, ObjectRequest(session: user.session, object: key))))
       }
       // The restricted key computes nothing that the client would see.
@@ -151,7 +156,9 @@ extension WorldSuite {
       #expect(attacker.ask(.update, step, [1]).value == .operationNotInitialized)
       #expect(attacker.ask(.finish, step).value == .operationNotInitialized)
       _ = attacker.ask(.cancel, CancelOperations(session: attacker.session, functions: [.encrypt]))
-      #expect(attacker.ask(.destroyObject, ObjectRequest(session: attacker.session, object: key)).value == .objectHandleInvalid)
+      #expect(
+        attacker.ask(.destroyObject, ObjectRequest(session: attacker.session, object: key)).value
+          == .objectHandleInvalid)
       // Neither a restricted buffer by its number, nor any other object by any number.
       let buffer = try victim.buffer(4096)
       let film = try attacker.create(Sample.aes(data, [.restricted]))
@@ -159,14 +166,17 @@ extension WorldSuite {
       let own: Set<UInt64> = [attacker.token, attacker.memory, attacker.peripherals]
       var reached = 0
       for id in UInt64(0)..<400 where !own.contains(id) {
-        for operation in UInt32(0)..<4 where attacker.invoke(id, operation, []).errno != 22 /* EINVAL */ { reached += 1 }
+        for operation in UInt32(0)..<4 where attacker.invoke(id, operation, []).errno != 22 /* EINVAL */ {
+          reached += 1
+        }
       }
       #expect(reached == 0)
       attacker.client.release(buffer)
       _ = attacker.ask(.closeSessions, CloseSessions(numbers: [1], all: true))
       attacker.close()
 
-      let second = try victim.call(.update, ContinueOperation(session: victim.session, function: .encrypt), Array(data.suffix(16)))
+      let second = try victim.call(
+        .update, ContinueOperation(session: victim.session, function: .encrypt), Array(data.suffix(16)))
       #expect(first + second.output == expected)
       #expect(victim.write([1, 2, 3], to: buffer).result == 0)
     }

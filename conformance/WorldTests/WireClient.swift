@@ -218,7 +218,7 @@ extension Attribute {
   static let onToken = Attribute.flag(.token, true)
   static let open = Attribute.flag(.private, false)
   /// CKA_STRONGROOM_RESTRICTED_OUTPUT.
-  static let restricted = Attribute.flag(AttributeType(rawValue: 0xd352_0001), true)
+  static let restricted = Attribute.flag(AttributeType(rawValue: 0x9352_0001), true)
 }
 
 enum Sample {

@@ -95,6 +95,12 @@ final class World {
 
   var threadCount: Int { get throws { Int(try status("Threads")) ?? -1 } }
 
+  func threadCount(named name: String) throws -> Int {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task").count { thread in
+      (try? String(contentsOfFile: "/proc/\(pid)/task/\(thread)/comm", encoding: .utf8)) == name + "\n"
+    }
+  }
+
   /// Resident memory in KiB.
   var residentKiB: Int { get throws { Int(try status("VmRSS").split(separator: " ").first ?? "") ?? -1 } }
 
