@@ -41,7 +41,7 @@ extension Token {
   func useAuthorization(
     _ request: KeyOperation, _ key: Object, _ client: Client
   ) throws(ReturnValue) {
-    guard key.asksForPIN else { return }
+    guard key.attributes.bool(.alwaysAuthenticate) else { return }
     let wanted = Client.Authorization(function: request.function, key: request.key)
     try client.withState { (state) throws(ReturnValue) in
       guard state.sessions[request.session.number]?.authorized == wanted else { throw .userNotLoggedIn }
@@ -51,7 +51,7 @@ extension Token {
 
   /// Gives back the login of an operation that has to be asked for again with more room.
   private func returnAuthorization(_ request: KeyOperation, _ key: Object, _ client: Client) {
-    guard key.asksForPIN else { return }
+    guard key.attributes.bool(.alwaysAuthenticate) else { return }
     client.reading {
       $0.sessions[request.session.number]?.authorized =
         Client.Authorization(function: request.function, key: request.key)
@@ -70,7 +70,8 @@ extension Token {
     guard !key.isRestricted || !facts.family.revealsPadding else { throw .keyFunctionNotPermitted }
     try useAuthorization(
       KeyOperation(session: session, function: .decrypt, key: handle, mechanism: mechanism), key, client)
-    let useCases = (key.attributes.ulongs(.strongroomUseCases) ?? []).compactMap { UInt32(exactly: $0) }
+    // A number that no use-case has stays one: without it the list might be empty, which means all of them.
+    let useCases = (key.attributes.ulongs(.strongroomUseCases) ?? []).map { UInt32(clamping: $0) }
     return (try self.key(of: key), Set(useCases))
   }
 
