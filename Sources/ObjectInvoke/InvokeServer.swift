@@ -94,13 +94,19 @@ public final class InvokeServer: Sendable {
   public var clientCount: Int { state.withLock { $0.clients.count } }
 
   /// Sleeps until there has been no client for `idle` nanoseconds (nil: without limit), or the server was stopped.
-  public func waitUntilIdle(for idle: UInt64?) {
+  ///
+  /// - Parameter firstClient: how many nanoseconds the first client has at least: it started the server and is on its way,
+  ///   however short the idle time is.
+  public func waitUntilIdle(for idle: UInt64?, firstClient: UInt64 = 10_000_000_000) {
     while true {
       let word = changes.load()
-      let (isStopped, isEmpty, last) = state.withLock { ($0.isStopped, $0.clients.isEmpty, $0.lastChange) }
+      let (isStopped, isEmpty, last, isUnused) = state.withLock {
+        ($0.isStopped, $0.clients.isEmpty, $0.lastChange, $0.nextNumber == 1)
+      }
       if isStopped { return }
       var timeout: UInt64?
       if let idle, isEmpty {
+        let idle = isUnused ? max(idle, firstClient) : idle
         let passed = MonotonicClock.now() &- last
         if passed >= idle { return }
         timeout = idle - passed
