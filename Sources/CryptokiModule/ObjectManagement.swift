@@ -23,7 +23,7 @@ public func C_CopyObject(
 ) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
     let newObject = try place(newObject)
-    guard !RestrictedObjects.isHandle(object) else { throw .actionProhibited }
+    try session.restricted.refuseChange(of: object)
     let request = ObjectRequest(
       session: session.announced(), object: UInt64(object), template: try readTemplate(template, count))
     newObject.pointee = try session.slot.request(.copyObject, request, reading: readHandle)
@@ -99,7 +99,7 @@ public func C_SetAttributeValue(
   _ session: CK_SESSION_HANDLE, _ object: CK_OBJECT_HANDLE, _ template: CK_ATTRIBUTE_PTR?, _ count: CK_ULONG
 ) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
-    guard !RestrictedObjects.isHandle(object) else { throw .actionProhibited }
+    try session.restricted.refuseChange(of: object)
     let request = ObjectRequest(
       session: session.announced(), object: UInt64(object), template: try readTemplate(template, count))
     try session.slot.request(.setAttributes, request)

@@ -38,12 +38,18 @@ extension Session {
     }
   }
 
+  /// Has the secure world begin it. What is refused there ends it here.
   fileprivate func beginAway(_ operations: inout SessionOperations) throws(ReturnValue) {
     let operation = try into(operations)
     guard !operation.isAway else { return }
     let request = DecryptInto(operation: request(operation), place: BufferPlace(buffer: 0, offset: 0))
-    try slot.request(.beginInto, request) { (reader) throws(WireError) in _ = try reader.u64() }
-    operations.decryptInto?.isAway = true
+    do throws(ReturnValue) {
+      try slot.request(.beginInto, request) { (reader) throws(WireError) in _ = try reader.u64() }
+      operations.decryptInto?.isAway = true
+    } catch {
+      operations.decryptInto = nil
+      throw error
+    }
   }
 
   fileprivate func request(_ operation: RestrictedDecryption) -> KeyOperation {

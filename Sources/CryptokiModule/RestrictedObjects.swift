@@ -49,6 +49,15 @@ final class RestrictedObjects: Sendable {
     return entry
   }
 
+  /// What C_CopyObject and C_SetAttributeValue answer for these objects: they are neither copied nor changed.
+  ///
+  /// Throws CKR_ACTION_PROHIBITED, or CKR_OBJECT_HANDLE_INVALID when the object is there no more.
+  func refuseChange(of handle: CK_OBJECT_HANDLE) throws(ReturnValue) {
+    guard Self.isHandle(handle) else { return }
+    _ = try find(handle)
+    throw .actionProhibited
+  }
+
   /// The id of a buffer, of a stream. Throws CKR_OBJECT_HANDLE_INVALID for another object.
   func buffer(_ handle: CK_OBJECT_HANDLE) throws(ReturnValue) -> UInt64 {
     let entry = try find(handle)

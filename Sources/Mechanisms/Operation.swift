@@ -163,6 +163,19 @@ public final class Operation {
     }
   }
 
+  /// Whether so many more bytes of input can be right: what `update` would say of them, before it is given the first.
+  ///
+  /// Throws CKR_DATA_LEN_RANGE or CKR_ENCRYPTED_DATA_LEN_RANGE.
+  public func checkInput(byteCount: Int) throws(ReturnValue) {
+    let fits =
+      switch state {
+      case .cipher(_, let bytesLeft?): UInt64(byteCount) <= bytesLeft
+      case .gathered(let bytes): bytes.count.saturatingAdd(byteCount) <= longestGathered
+      default: true
+      }
+    guard fits else { throw function == .decrypt ? .encryptedDataLenRange : .dataLenRange }
+  }
+
   // MARK: Parts
 
   /// Takes in `input` and answers how many bytes it wrote to `output`. `output` may be the memory of `input`.
@@ -171,9 +184,7 @@ public final class Operation {
   ) throws(ReturnValue) -> Int {
     switch state {
     case .cipher(let cipher, let bytesLeft):
-      if let bytesLeft, bytesLeft < UInt64(input.count) {
-        throw function == .decrypt ? .encryptedDataLenRange : .dataLenRange
-      }
+      try checkInput(byteCount: input.count)
       let count = try folding(function) { () throws(CryptoError) in try cipher.update(input, into: output) }
       if let bytesLeft { state = .cipher(cipher, bytesLeft: bytesLeft - UInt64(input.count)) }
       return count
@@ -189,9 +200,7 @@ public final class Operation {
       try folding(function) { () throws(CryptoError) in try digest.update(input) }
     case .gathered(let bytes):
       // Data that can never be valid is not collected: a single block of RSA, a digest.
-      guard bytes.count.saturatingAdd(input.count) <= longestGathered else {
-        throw function == .decrypt ? .encryptedDataLenRange : .dataLenRange
-      }
+      try checkInput(byteCount: input.count)
       bytes.append(input)
     }
     return 0

@@ -12,11 +12,8 @@ public final class RestrictedBuffer: Sendable {
   private let memory: BufferMemory
   private let pool: Pool
   private let contentState = Mutex<[UInt8]>([])
-  /// What the buffer costs the client that it was made for.
-  private let charges: [ClientAccount.Charge]
 
-  init(_ memory: BufferMemory, byteCount: Int, pool: Pool, charges: [ClientAccount.Charge]) {
-    self.charges = charges
+  init(_ memory: BufferMemory, byteCount: Int, pool: Pool) {
     self.memory = memory
     self.byteCount = byteCount
     self.pool = pool
@@ -68,9 +65,7 @@ public final class RestrictedBuffer: Sendable {
   public func writable(
     offset: UInt64, count: UInt64, by agent: Agent
   ) throws(RestrictedMemoryError) -> WritableRange {
-    let range = try check(.write, by: agent, offset: offset, count: count)
-    contentDescription = []
-    return WritableRange(buffer: self, range: range)
+    WritableRange(buffer: self, range: try check(.write, by: agent, offset: offset, count: count))
   }
 
   /// A range that `agent` may read: the crypto engine, or a peripheral that is part of the secure world's process.
@@ -87,10 +82,12 @@ public final class RestrictedBuffer: Sendable {
 
     public var count: Int { range.count }
 
-    /// Lends the bytes. They must not be read: they may hold what the writer is not to see.
+    /// Lends the bytes. They must not be read: they may hold what the writer is not to see. What was said of the
+    /// content is void from here on, unless there are none.
     public func withBytes<R, E: Error>(
       _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
+      if !range.isEmpty { buffer.contentDescription = [] }
       defer { withExtendedLifetime(buffer) {} }
       return try body(UnsafeMutableRawBufferPointer(start: buffer.memory.base + range.lowerBound, count: range.count))
     }

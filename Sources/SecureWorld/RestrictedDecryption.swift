@@ -12,7 +12,6 @@ import Wire
 final class RestrictedDecryption: Sendable {
   private let token: TokenObject
   private let client: ClientID
-  private let account: ClientAccount
   /// Multi-part decryptions by session number. An operation is taken out while it is worked with, so that
   /// two calls in one session at once cannot share it.
   private let operations = Mutex<[UInt32: Started]>([:])
@@ -21,14 +20,13 @@ final class RestrictedDecryption: Sendable {
     // In the table, or with the one caller who took it out.
     let operation: Operation
     let useCases: Set<UInt32>
-    /// For the bytes that the operation holds back.
-    var charges: [ClientAccount.Charge] = []
+    /// What the operation gave at its end, until it lies at a place.
+    var last: SecretBytes?
   }
 
-  init(_ token: TokenObject, client: ClientID, _ account: ClientAccount) {
+  init(_ token: TokenObject, client: ClientID) {
     self.token = token
     self.client = client
-    self.account = account
   }
 
   /// Forgets the operations of sessions; all of them when `sessions` is nil.
@@ -76,13 +74,17 @@ final class RestrictedDecryption: Sendable {
       }
       do {
         let count = try feed(&started, from: &call, to: request.place, ends: ends)
-        if !ends { operations.withLock { $0[session] = started } }
+        if !ends { put(started, back: session) }
         return count
       } catch let refusal as Refusal where refusal.leavesOperation {
-        operations.withLock { $0[session] = started }
+        put(started, back: session)
         throw refusal
       }
     }
+  }
+
+  private func put(_ started: Started, back session: UInt32) {
+    operations.withLock { $0[session] = started }
   }
 
   // MARK: Samples
@@ -149,8 +151,9 @@ final class RestrictedDecryption: Sendable {
 
   /// Decrypts the input, and with `ends` the end of the operation, to `place`; answers the count of bytes written.
   ///
-  /// Ciphers whose output count is known write to the place as they go; the others decrypt into memory of their own and write
-  /// when all is well. The place is checked before the input is read.
+  /// The place is checked before the input is read. A cipher whose output is certain writes to the place as it goes; one
+  /// whose end can still be wrong, or shorter than its input says, decrypts into memory of its own and writes when all
+  /// is well. So a refusal has written nothing.
   private func feed(
     _ started: inout Started, from call: inout Invocation, to place: BufferPlace, ends: Bool
   ) throws -> UInt64 {
@@ -161,42 +164,57 @@ final class RestrictedDecryption: Sendable {
       throw Refusal(result: RestrictedResult.useCaseInvalid, leavesOperation: true)
     }
     let operation = started.operation
-    guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount else {
-      throw Refusal(result: 0x31, leavesOperation: true)  // CKR_DEVICE_MEMORY
-    }
+    guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount,
+      operation.heldByteCount <= call.client.limits.privateByteCount - inputCount
+    else { throw Refusal(result: 0x31, leavesOperation: true) }  // CKR_DEVICE_MEMORY
+
     let streamed = operation.updateByteCount(for: inputCount)
-    // What does not come out at once is held: until the tag is verified, or the whole of the input is there.
-    guard let charge = account.charge(.withheldBytes, streamed == 0 ? inputCount : 0) else {
-      throw Refusal(result: 0x31, leavesOperation: true)
+    let target = try writable(buffer, place.offset, UInt64(streamed))
+    try operation.checkInput(byteCount: inputCount)
+    let isCertain = !ends || operation.withholdsOutput || (streamed == inputCount && operation.finishByteCount == 0)
+    if isCertain {
+      try target.withBytes { _ = try Self.update(operation, from: &call, into: $0) }
+      guard ends else { return UInt64(streamed) }
+      if operation.withholdsOutput { return try finishWithheld(operation, buffer, place) }
+      return UInt64(streamed + (try operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))))
     }
-    var target = try writable(buffer, place.offset, UInt64(streamed))
-    if streamed == 0 { started.charges.append(charge) }
+    let first = try SecretBytes(count: streamed) { try Self.update(operation, from: &call, into: $0) }
+    // An operation ends once: what it gave at its end is kept in case the place has no room for it.
+    let last: SecretBytes
+    if let kept = started.last {
+      last = kept
+    } else {
+      last = try SecretBytes(count: operation.finishByteCount) { try operation.finish(into: $0) }
+      started.last = last
+    }
+    try writable(buffer, place.offset, UInt64(first.count + last.count)).withBytes { bytes in
+      first.withBytes { bytes.copyBytes(from: $0) }
+      last.withBytes { bytes[first.count...].copyBytes(from: $0) }
+    }
+    return UInt64(first.count + last.count)
+  }
+
+  private static func update(
+    _ operation: Operation, from call: inout Invocation, into bytes: UnsafeMutableRawBufferPointer
+  ) throws -> Int {
     var written = 0
     while call.inputRemaining > 0 {
       let piece = try call.nextInput(atMost: 1 << 16)
       guard piece.count > 0 else { throw InvocationError.malformed }
-      written += try target.withBytes { bytes in
-        try operation.update(piece, into: UnsafeMutableRawBufferPointer(rebasing: bytes[written...]))
-      }
+      written += try operation.update(piece, into: UnsafeMutableRawBufferPointer(rebasing: bytes[written...]))
     }
-    guard ends else { return UInt64(written) }
+    return written
+  }
 
-    if operation.withholdsOutput {
-      // The tag is verified before the first byte moves; a place without room leaves everything as it was.
-      target = try writable(buffer, place.offset, UInt64(operation.finishByteCount))
-      try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
-        target.withBytes { $0.copy(piece, at: written) }
-        written += piece.count
-      }
-      return UInt64(written)
-    }
-    let end = try SecretBytes(count: operation.finishByteCount) { (room) throws(ReturnValue) in
-      try operation.finish(into: room)
-    }
-    if end.count > 0 {
-      target = try writable(buffer, place.offset, UInt64(written + end.count))
-      end.withBytes { end in target.withBytes { $0.copy(end, at: written) } }
-      written += end.count
+  /// The tag is verified before the first byte moves; a place without room leaves everything as it was.
+  private func finishWithheld(
+    _ operation: Operation, _ buffer: RestrictedBuffer, _ place: BufferPlace
+  ) throws -> UInt64 {
+    let target = try writable(buffer, place.offset, UInt64(operation.finishByteCount))
+    var written = 0
+    try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
+      target.withBytes { $0[written...].copyBytes(from: piece) }
+      written += piece.count
     }
     return UInt64(written)
   }

@@ -1,6 +1,5 @@
 import Cryptoki
 import ObjectInvoke
-import RestrictedMemory
 import TokenProtocol
 import TokenService
 import Wire
@@ -12,11 +11,11 @@ final class TokenInvocation: InvocableObject {
   private let restricted: RestrictedDecryption
   private let log: Log
 
-  init(_ token: TokenObject, client: ClientID, _ account: ClientAccount, log: Log) {
+  init(_ token: TokenObject, client: ClientID, log: Log) {
     self.token = token
     self.client = client
     self.log = log
-    restricted = RestrictedDecryption(token, client: client, account)
+    restricted = RestrictedDecryption(token, client: client)
   }
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
