@@ -97,8 +97,7 @@ let package = Package(
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "CryptoCoreTests", dependencies: ["COpenSSL", "CryptoCore", "TestSupport"]),
     .testTarget(name: "ObjectInvokeTests", dependencies: ["ObjectInvoke", "LinuxSystem", "Wire"]),
-    .testTarget(
-      name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "TestSupport", "Wire"]),
+    .testTarget(name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "TestSupport", "Wire"]),
     .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "Mechanisms", "TokenProtocol", "Wire"]),
     .testTarget(name: "SecureStorageTests", dependencies: ["CryptoCore", "SecureStorage", "TestSupport"]),
     .testTarget(name: "RestrictedMemoryTests", dependencies: ["RestrictedMemory", "LinuxSystem"]),
@@ -114,11 +113,9 @@ let package = Package(
         "Cryptoki", "CryptoCore", "Mechanisms", "SecureStorage", "TokenProtocol", "TokenService", "TestSupport", "Wire",
       ]),
     .testTarget(
-      name: "WorldTests",
-      dependencies: ["Cryptoki", "CLinux", "LinuxSystem", "Mechanisms", "ObjectInvoke", "TokenProtocol", "Wire"],
-      path: "conformance/WorldTests"),
-    .testTarget(
-      name: "ModuleTests", dependencies: ["CCryptoki", "CLinux", "TestSupport"], path: "conformance/ModuleTests"),
+      name: "ModuleTests",
+      dependencies: ["CCryptoki", "CLinux", "CMedia", "LinuxSystem", "MediaContainer", "TestSupport"],
+      path: "conformance/ModuleTests"),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -39,7 +39,7 @@ typedef CK_ULONG CK_STRONGROOM_USE_CASE;
    CKR_KEY_FUNCTION_NOT_PERMITTED; C_UnwrapKey makes keys that are as restricted, by authenticated mechanisms only. */
 #define CKA_STRONGROOM_RESTRICTED_OUTPUT 0x93520001UL
 /* Key attribute, array of CK_STRONGROOM_USE_CASE: the use-cases whose buffers may receive what the key decrypts; empty or
-   absent: all. */
+   absent: all. It is given when the key is made and not changed. */
 #define CKA_STRONGROOM_USE_CASES 0xd3520002UL
 /* Buffer attribute, CK_STRONGROOM_USE_CASE. */
 #define CKA_STRONGROOM_USE_CASE 0x93520003UL
@@ -152,7 +152,9 @@ struct CK_STRONGROOM_FUNCTION_LIST {
   CK_RV (*DecryptIntoInit)(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_OBJECT_HANDLE hKey);
 
   /* The whole operation in one part. *pulWritten is the count of plaintext bytes that lie at ulOffset then. With an AEAD
-     mechanism nothing becomes visible before the tag has been verified. */
+     mechanism nothing becomes visible before the tag has been verified; a wrong tag is CKR_ENCRYPTED_DATA_INVALID, as
+     C_Decrypt has it. A place that does not serve (its buffer, offset, room, use-case) leaves the operation active; every
+     other error ends it. */
   CK_RV (*DecryptInto)(CK_SESSION_HANDLE hSession, CK_BYTE_PTR pEncryptedData, CK_ULONG ulEncryptedDataLen,
                        CK_OBJECT_HANDLE hBuffer, CK_ULONG ulOffset, CK_ULONG_PTR pulWritten);
 
@@ -179,8 +181,10 @@ struct CK_STRONGROOM_FUNCTION_LIST {
   CK_RV (*Decode)(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hStream, CK_OBJECT_HANDLE hBuffer, CK_ULONG ulOffset,
                   CK_ULONG ulLen, CK_LONG timestamp, CK_STRONGROOM_FRAME_PTR pFrames, CK_ULONG_PTR pulCount);
 
-  /* Hands a decoded frame's buffer to the display. With pCompletion NULL the call returns when the frame has been shown. Otherwise it
-     returns at once with a descriptor to poll: POLLIN alone when it was shown, POLLIN with POLLERR or POLLHUP when it failed. */
+  /* Hands a decoded frame's buffer to the display. With pCompletion NULL the call returns when the frame has been shown.
+     Otherwise it returns at once with a descriptor to poll: POLLIN when the frame was shown, POLLIN with POLLERR when it was not
+     (POLLHUP comes with either). CKR_STRONGROOM_BITSTREAM_INVALID: the buffer holds no picture, or something was written
+     to it since. */
   CK_RV (*Present)(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hBuffer, int *pCompletion);
 
   /* How many frames the display has shown, and their digests. */

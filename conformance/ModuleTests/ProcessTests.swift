@@ -4,23 +4,6 @@ import Glibc
 import Synchronization
 import Testing
 
-/// fork(2), which Swift does not import: the tests call what a client written in C calls.
-private func forkProcess() -> pid_t {
-  typealias Fork = @convention(c) () -> pid_t
-  return unsafeBitCast(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork"), to: Fork.self)()
-}
-
-/// The exit status of a child, nil when a signal or the time limit ended it.
-private func status(of child: pid_t, seconds: Int = 20) -> Int32? {
-  for _ in 0..<(seconds * 100) {
-    var bits: Int32 = 0
-    if waitpid(child, &bits, WNOHANG) == child { return bits & 0x7f == 0 ? bits >> 8 & 0xff : nil }
-    usleep(10_000)
-  }
-  kill(child, SIGKILL)
-  return nil
-}
-
 /// Calls that went wrong, counted by several threads, and the sign for them to stop.
 private final class Counter: Sendable {
   private let state = Mutex((count: 0, isStopped: false))

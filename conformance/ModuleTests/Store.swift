@@ -22,8 +22,15 @@ struct TestStore {
     folder = NSTemporaryDirectory() + "strongroom-module-tests-\(getpid())"
     try? FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    try? "store = \(folder)/store\nidle-seconds = 1\n"
-      .write(toFile: folder + "/strongroom.conf", atomically: true, encoding: .utf8)
+    try? FileManager.default.createDirectory(atPath: folder + "/frames", withIntermediateDirectories: true)
+    try? """
+    store = \(folder)/store
+    idle-seconds = 1
+    display-directory = \(folder)/frames
+    pool-tui-bytes = 1M
+    pool-key-bytes = 64K
+
+    """.write(toFile: folder + "/strongroom.conf", atomically: true, encoding: .utf8)
     setenv("STRONGROOM_CONF", folder + "/strongroom.conf", 1)
     setenv("STRONGROOM_TEST_FOLDER", folder, 1)
     setenv("STRONGROOM_TEST_OWNER", "\(getpid())", 1)
