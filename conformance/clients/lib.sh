@@ -25,6 +25,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/strongroom-$script.XXXXXX")
 chmod 700 "$work"
 cd "$work"
 # Clients read their own files below HOME; the user's are not for tests.
+user_home=$HOME
 export HOME=$work/home
 export XDG_CONFIG_HOME=$HOME/.config XDG_RUNTIME_DIR=$HOME/run XDG_DATA_HOME=$HOME/.local/share
 mkdir -m 700 -p "$XDG_CONFIG_HOME" "$XDG_RUNTIME_DIR" "$XDG_DATA_HOME"
