@@ -166,28 +166,30 @@ public func strongroom_DecryptSamples(
       let skip = UInt8(exactly: parameters.ulSkipByteBlock)
     else { throw ReturnValue(rawValue: UInt(CKR_STRONGROOM_SAMPLE_INVALID)) }
     var requests: [SampleRequest] = []
+    var pieces: [UnsafeRawBufferPointer] = []
     requests.reserveCapacity(samples.count)
+    pieces.reserveCapacity(samples.count)
     var total = 0
     for sample in samples {
       let data = try callerBytes(sample.pData, sample.ulDataLen)
       requests.append(try session.request(for: sample))
+      pieces.append(data)
       total = total.addingClamped(data.count)
     }
+    guard total < .max else { throw .argumentsBad }
     let request = DecryptSamples(
       session: session.announced(), key: UInt64(key), scheme: scheme, cryptBlockCount: crypt, skipBlockCount: skip,
       samples: requests)
-    // The samples lie apart in the caller's memory and go as one input.
-    let input = UnsafeMutableRawBufferPointer.allocate(byteCount: max(total, 1), alignment: 64)
-    defer { input.deallocate() }
-    var position = 0
-    for sample in samples {
-      let data = try callerBytes(sample.pData, sample.ulDataLen)
-      input.copy(data, at: position)
-      position += data.count
+    // The samples lie apart in the caller's memory and are sent from there, one behind the other.
+    let sent: Result<Void, ReturnValue> = pieces.withUnsafeBufferPointer { pieces in
+      do throws(ReturnValue) {
+        return .success(
+          try session.slot.request(.decryptSamples, request, input: InputSegments(pieces), reading: { _ in }))
+      } catch {
+        return .failure(error)
+      }
     }
-    try session.slot.request(
-      .decryptSamples, request,
-      input: InputSegments(UnsafeRawBufferPointer(start: input.baseAddress, count: total)), reading: { _ in })
+    try sent.get()
   }
 }
 

@@ -169,6 +169,7 @@ final class ClientChannel: @unchecked Sendable {
 
   private func overtakes(_ input: InputSegments, _ output: UnsafeMutableRawBufferPointer) -> Bool {
     guard let base = output.baseAddress, output.count > 0 else { return false }
+    guard input.more.isEmpty else { return true }
     let start = UInt(bitPattern: base)
     var before: UInt = 0
     for piece in [input.first, input.second, input.third] where !piece.isEmpty {

@@ -11,11 +11,15 @@ public struct InvokeOptions: OptionSet, Sendable {
   public static let secret = InvokeOptions(rawValue: 2)
 }
 
-/// Up to three pieces of memory that are sent behind one another as the input of an invocation. The memory is lent.
+/// Pieces of memory that are sent behind one another as the input of an invocation: three, and a list of more for the
+/// batches that need one. The memory is lent.
 public struct InputSegments {
   public var first: UnsafeRawBufferPointer
   public var second: UnsafeRawBufferPointer
   public var third: UnsafeRawBufferPointer
+  /// What comes behind the third.
+  public let more: UnsafeBufferPointer<UnsafeRawBufferPointer>
+  @usableFromInline let moreByteCount: Int
 
   @inlinable
   public init(
@@ -26,10 +30,20 @@ public struct InputSegments {
     self.first = first
     self.second = second
     self.third = third
+    more = UnsafeBufferPointer(start: nil, count: 0)
+    moreByteCount = 0
+  }
+
+  /// Any number of pieces. Their sizes must not add up to more than an Int holds.
+  public init(_ pieces: UnsafeBufferPointer<UnsafeRawBufferPointer>) {
+    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+    (first, second, third) = (nothing, nothing, nothing)
+    more = pieces
+    moreByteCount = pieces.reduce(0) { $0 + $1.count }
   }
 
   /// The length of all pieces in bytes.
-  public var byteCount: Int { first.count &+ second.count &+ third.count }
+  public var byteCount: Int { first.count &+ second.count &+ third.count &+ moreByteCount }
 }
 
 /// The answer of an object. It holds the channel until it goes: read it and let it go before the next invocation.
@@ -65,10 +79,12 @@ public struct InvokeAnswer: ~Copyable {
 /// Reads the input's pieces one after the other.
 struct InputCursor {
   private var pieces: (UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer)
+  private var more: Slice<UnsafeBufferPointer<UnsafeRawBufferPointer>>
   private(set) var remaining: Int
 
   init(message: UnsafeRawBufferPointer, _ input: InputSegments) {
     pieces = (message, input.first, input.second, input.third)
+    more = input.more[...]
     remaining = message.count + input.byteCount
   }
 
@@ -79,7 +95,7 @@ struct InputCursor {
     remaining -= count
     while wanted > 0 {
       if pieces.0.isEmpty {
-        pieces = (pieces.1, pieces.2, pieces.3, UnsafeRawBufferPointer(start: nil, count: 0))
+        pieces = (pieces.1, pieces.2, pieces.3, more.popFirst() ?? UnsafeRawBufferPointer(start: nil, count: 0))
         continue
       }
       let part = min(wanted, pieces.0.count)
