@@ -97,7 +97,8 @@ let package = Package(
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "CryptoCoreTests", dependencies: ["COpenSSL", "CryptoCore", "TestSupport"]),
     .testTarget(name: "ObjectInvokeTests", dependencies: ["ObjectInvoke", "LinuxSystem", "Wire"]),
-    .testTarget(name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "TestSupport", "Wire"]),
+    .testTarget(
+      name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "TestSupport", "Wire"]),
     .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "Mechanisms", "TokenProtocol", "Wire"]),
     .testTarget(name: "SecureStorageTests", dependencies: ["CryptoCore", "SecureStorage", "TestSupport"]),
     .testTarget(name: "RestrictedMemoryTests", dependencies: ["RestrictedMemory", "LinuxSystem"]),

@@ -185,17 +185,28 @@ struct AttackTests {
     let key = try user.aes()
     var generator = SplitMix(state: 7)
     let messages: [(TokenOperation, [UInt8])] = [
-      (.createObject, encoded(TemplateRequest(session: user.session, template: Sample.secretKey([1, 2], .sha256HMAC)))),
-      (.generateKey, encoded(
-        MakeKey(session: user.session, mechanism: Mechanism(.aesKeyGen), template: [.number(.valueLen, 16)]))),
+      (
+        .createObject, encoded(TemplateRequest(session: user.session, template: Sample.secretKey([1, 2], .sha256HMAC)))
+      ),
+      (
+        .generateKey,
+        encoded(
+          MakeKey(session: user.session, mechanism: Mechanism(.aesKeyGen), template: [.number(.valueLen, 16)]))
+      ),
       (.perform, encoded(KeyOperation(session: user.session, function: .encrypt, key: key, mechanism: Sample.gcm))),
       (.begin, encoded(KeyOperation(session: user.session, function: .decrypt, key: key, mechanism: Sample.gcm))),
-      (.unwrapKey, encoded(
-        MakeKey(session: user.session, mechanism: Sample.cbc, key: key, template: [.of(.secretKey), .of(.aes)]))),
-      (.copyObject, encoded(
-        ObjectRequest(
-          session: user.session, object: key,
-          template: [Attribute(.wrapTemplate, .template([.text(.label, "x")]))]))),
+      (
+        .unwrapKey,
+        encoded(
+          MakeKey(session: user.session, mechanism: Sample.cbc, key: key, template: [.of(.secretKey), .of(.aes)]))
+      ),
+      (
+        .copyObject,
+        encoded(
+          ObjectRequest(
+            session: user.session, object: key,
+            template: [Attribute(.wrapTemplate, .template([.text(.label, "x")]))]))
+      ),
       (.findObjects, encoded(TemplateRequest(session: user.session, template: [.text(.label, "x")]))),
       (.login, encoded(Login(session: user.session, userType: .contextSpecific, pin: [1, 2, 3, 4, 5]))),
     ]
@@ -242,9 +253,10 @@ struct AttackTests {
     let guest = bench.guest()
     var refused = false
     for number in 1...UInt32(Client.sessionLimit + 1) {
-      refused = outcome { () throws(ReturnValue) in
-        try guest.inSession(number).find([.text(.label, "none")])
-      } == .sessionCount
+      refused =
+        outcome { () throws(ReturnValue) in
+          try guest.inSession(number).find([.text(.label, "none")])
+        } == .sessionCount
       if refused { break }
     }
     #expect(refused)

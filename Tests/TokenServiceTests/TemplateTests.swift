@@ -28,12 +28,15 @@ struct TemplateTests {
     Case("a key without a type is incomplete", [.of(.secretKey), .bytes(.value, value16)], .templateIncomplete),
     Case("a secret key without a value is incomplete", [.of(.secretKey), .of(.aes)], .templateIncomplete),
     Case("an unknown class has an invalid value", [.number(.class, 0xce53_4353)], .attributeValueInvalid),
-    Case("an unknown key type has an invalid value", Sample.secretKey(value16, KeyType(rawValue: 0x7777)),
+    Case(
+      "an unknown key type has an invalid value", Sample.secretKey(value16, KeyType(rawValue: 0x7777)),
       .attributeValueInvalid),
-    Case("an unknown attribute is refused", key + [.bytes(AttributeType(rawValue: 0xcf53_4301), [1])],
+    Case(
+      "an unknown attribute is refused", key + [.bytes(AttributeType(rawValue: 0xcf53_4301), [1])],
       .attributeTypeInvalid),
     Case("an attribute of another class is inconsistent", key + [.bytes(.modulus, [1])], .templateInconsistent),
-    Case("two values for one attribute are inconsistent", key + [.text(.label, "a"), .text(.label, "b")],
+    Case(
+      "two values for one attribute are inconsistent", key + [.text(.label, "a"), .text(.label, "b")],
       .templateInconsistent),
     Case("one value twice counts once", key + [.text(.label, "a"), .text(.label, "a")], .ok),
     Case("CKA_UNIQUE_ID is the token's", key + [.text(.uniqueID, "mine")], .attributeReadOnly),
@@ -59,59 +62,74 @@ struct TemplateTests {
     Case("an HMAC key type is known", Sample.secretKey([1, 2], .sha256HMAC), .ok),
     Case("a right check value is accepted", key + [.bytes(.checkValue, [])], .ok),
     Case("a wrong check value is refused", key + [.bytes(.checkValue, [1, 2, 3])], .attributeValueInvalid),
-    Case("a restricted key cannot be extractable", key + [.flag(.strongroomRestrictedOutput, true), .extractable],
+    Case(
+      "a restricted key cannot be extractable", key + [.flag(.strongroomRestrictedOutput, true), .extractable],
       .templateInconsistent),
-    Case("a restricted key cannot be readable",
+    Case(
+      "a restricted key cannot be readable",
       key + [.flag(.strongroomRestrictedOutput, true), .flag(.sensitive, false)], .templateInconsistent),
     Case("a template for wrapping is a template", key + [.bytes(.wrapTemplate, [1])], .attributeValueInvalid),
-    Case("a template within a template's template is refused",
+    Case(
+      "a template within a template's template is refused",
       key + [Attribute(.wrapTemplate, .template([Attribute(.unwrapTemplate, .template([]))]))], .templateInconsistent),
     Case("a bool is not a template", key + [Attribute(.token, .template([]))], .attributeValueInvalid),
     Case("profile objects are the token's", [.of(.profile), .number(.profileID, 1)], .attributeReadOnly),
     Case("hardware features cannot be made", [.of(.hwFeature)], .attributeValueInvalid),
-    Case("a certificate needs a subject",
+    Case(
+      "a certificate needs a subject",
       [.of(.certificate), .number(.certificateType, 0), .bytes(.value, [0x30, 0])], .templateIncomplete),
     Case("a certificate needs a type", [.of(.certificate), .bytes(.value, [0x30, 0])], .templateIncomplete),
-    Case("an attribute certificate is not offered",
+    Case(
+      "an attribute certificate is not offered",
       [.of(.certificate), .number(.certificateType, 1), .bytes(.value, [0x30, 0])], .attributeValueInvalid),
-    Case("a certificate without content or URL is inconsistent",
+    Case(
+      "a certificate without content or URL is inconsistent",
       [.of(.certificate), .number(.certificateType, 0), .bytes(.subject, [1]), .bytes(.value, [])],
       .templateInconsistent),
-    Case("a URL comes with hashes",
+    Case(
+      "a URL comes with hashes",
       [
         .of(.certificate), .number(.certificateType, 0), .bytes(.subject, [1]), .bytes(.value, []),
         .text(.url, "https://example.org/c"),
       ], .templateInconsistent),
-    Case("certificate categories end at 3",
+    Case(
+      "certificate categories end at 3",
       [
         .of(.certificate), .number(.certificateType, 0), .bytes(.subject, [1]), .bytes(.value, [0x30, 0]),
         .number(.certificateCategory, 4),
       ], .attributeValueInvalid),
-    Case("an X.509 certificate is made",
+    Case(
+      "an X.509 certificate is made",
       [.of(.certificate), .number(.certificateType, 0), .bytes(.subject, [1]), .bytes(.value, [0x30, 0])], .ok),
     Case("a data object is made", [.of(.data), .text(.application, "app"), .bytes(.value, [1, 2])], .ok),
-    Case("an unknown curve is not supported",
+    Case(
+      "an unknown curve is not supported",
       [
         .of(.publicKey), .of(.ec), .bytes(.ecParams, [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a]),
         .bytes(.ecPoint, [4, 1, 2]),
       ], .curveNotSupported),
-    Case("curve parameters are DER",
+    Case(
+      "curve parameters are DER",
       [.of(.publicKey), .of(.ec), .bytes(.ecParams, [0x06, 0x50, 1]), .bytes(.ecPoint, [4, 1, 2])],
       .attributeValueInvalid),
-    Case("a point is on its curve",
+    Case(
+      "a point is on its curve",
       [
         .of(.publicKey), .of(.ec), .bytes(.ecParams, Sample.p256),
         .bytes(.ecPoint, [4] + [UInt8](repeating: 1, count: 64)),
       ], .attributeValueInvalid),
-    Case("an Edwards curve is no Weierstrass curve",
+    Case(
+      "an Edwards curve is no Weierstrass curve",
       [
         .of(.publicKey), .of(.ec), .bytes(.ecParams, Sample.ed25519),
         .bytes(.ecPoint, [UInt8](repeating: 1, count: 32)),
       ], .curveNotSupported),
-    Case("a modulus has a size a token can use",
+    Case(
+      "a modulus has a size a token can use",
       [.of(.publicKey), .of(.rsa), .bytes(.modulus, [0x0f]), .bytes(.publicExponent, [1, 0, 1])],
       .attributeValueInvalid),
-    Case("CKA_ALWAYS_AUTHENTICATE is for private objects",
+    Case(
+      "CKA_ALWAYS_AUTHENTICATE is for private objects",
       [
         .of(.privateKey), .of(.ec), .bytes(.ecParams, Sample.p256), .bytes(.value, [UInt8](repeating: 1, count: 32)),
         .flag(.private, false), .flag(.alwaysAuthenticate, true),
@@ -129,9 +147,11 @@ struct TemplateTests {
     Case("a length is needed", [], .templateIncomplete),
     Case("a length fits the type", [.number(.valueLen, 17)], .attributeValueInvalid),
     Case("a huge length is refused", [.number(.valueLen, .max)], .attributeValueInvalid),
-    Case("a value does not go with a generation", [.number(.valueLen, 16), .bytes(.value, value16)],
+    Case(
+      "a value does not go with a generation", [.number(.valueLen, 16), .bytes(.value, value16)],
       .templateInconsistent),
-    Case("another key type contradicts the mechanism", [.number(.valueLen, 16), .of(.genericSecret)],
+    Case(
+      "another key type contradicts the mechanism", [.number(.valueLen, 16), .of(.genericSecret)],
       .templateInconsistent),
     Case("another class contradicts the mechanism", [.number(.valueLen, 16), .of(.publicKey)], .templateInconsistent),
     Case("class and type may be repeated", [.number(.valueLen, 16), .of(.secretKey), .of(.aes)], .ok),
