@@ -13,6 +13,7 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 includedir = $(DESTDIR)$(PREFIX)/include/strongroom
 modulesdir = $(DESTDIR)$(PREFIX)/share/p11-kit/modules
 docdir = $(DESTDIR)$(PREFIX)/share/doc/strongroom
+unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 .PHONY: all help build demo test check bench install uninstall lint format clean dependencies
 
@@ -48,7 +49,7 @@ dependencies-%:
 	@.ci/dependencies $*
 
 install: build
-	install -d $(libdir) $(libexecdir) $(bindir) $(includedir) $(modulesdir) $(docdir)
+	install -d $(libdir) $(libexecdir) $(bindir) $(includedir) $(modulesdir) $(docdir) $(unitdir)
 	install -s -m 755 $(BUILD)/libstrongroom-pkcs11.so $(libdir)/
 	install -s -m 755 $(BUILD)/strongroom-tee $(BUILD)/strongroom-peripheral $(libexecdir)/
 	install -s -m 755 $(BUILD)/strongroom $(bindir)/
@@ -56,13 +57,15 @@ install: build
 	install -m 644 README.md CHANGELOG.md docs/*.md $(docdir)/
 	printf '# Strongroom, a PKCS#11 token whose keys live in a TEE\nmodule: %s\ncritical: no\n' \
 	  $(PREFIX)/lib/libstrongroom-pkcs11.so > $(modulesdir)/strongroom.module
+	sed -e 's|@libexecdir@|$(PREFIX)/libexec/strongroom|; s|@docdir@|$(PREFIX)/share/doc/strongroom|' \
+	  packaging/strongroom.service > $(unitdir)/strongroom.service
 
 uninstall:
 	rm -rf $(libexecdir) $(includedir) $(docdir)
-	rm -f $(libdir)/libstrongroom-pkcs11.so $(bindir)/strongroom $(modulesdir)/strongroom.module
+	rm -f $(libdir)/libstrongroom-pkcs11.so $(bindir)/strongroom $(modulesdir)/strongroom.module $(unitdir)/strongroom.service
 
 # An import that Package.swift does not list, a warning of ours and a misformatted line are all errors.
-SWIFT_SOURCES = Package.swift Sources Tests conformance/ModuleTests
+SWIFT_SOURCES = Package.swift Sources Tests conformance/ModuleTests conformance/WorldTests
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel $(SWIFT_SOURCES)
 	$(SWIFT) build --scratch-path .build/lint --build-tests --explicit-target-dependency-import-check error 2>&1 | \

@@ -114,6 +114,10 @@ let package = Package(
         "Cryptoki", "CryptoCore", "Mechanisms", "SecureStorage", "TokenProtocol", "TokenService", "TestSupport", "Wire",
       ]),
     .testTarget(
+      name: "WorldTests",
+      dependencies: ["Cryptoki", "CLinux", "LinuxSystem", "Mechanisms", "ObjectInvoke", "TokenProtocol", "Wire"],
+      path: "conformance/WorldTests"),
+    .testTarget(
       name: "ModuleTests",
       dependencies: ["CCryptoki", "CLinux", "CMedia", "LinuxSystem", "MediaContainer", "TestSupport"],
       path: "conformance/ModuleTests"),

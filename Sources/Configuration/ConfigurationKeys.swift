@@ -43,7 +43,7 @@ extension ConfigurationKey {
       set: { $1.path(into: &$0.peripheral) }),
     ConfigurationKey(
       name: "pool-svp-bytes", value: "bytes", standard: "64M",
-      meaning: "The pool of buffers for secure video playback.",
+      meaning: "The pool of buffers for secure video playback. One program gets half of a pool at most.",
       set: { $1.byteCount(into: &$0.secureVideoPlaybackPoolByteCount) }),
     ConfigurationKey(
       name: "pool-tui-bytes", value: "bytes", standard: "16M",

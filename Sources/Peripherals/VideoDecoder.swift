@@ -77,18 +77,19 @@ public final class DecoderStream: Sendable {
   public var isAlive: Bool { connection.isAlive }
 
   /// Decodes one access unit, `count` bytes of `buffer` from `offset`, and answers at most `limit` pictures that are
-  /// ready, each in a surface from `pool`.
+  /// ready, each in a surface from `pool` that is charged to `account`.
   ///
   /// When pictures wait and the pool has no room for even one of them, throws `.memory(.exhausted)`: the access unit
   /// was not taken and can be given again. Throws `.refused(.undecodable)` for a damaged one; the stream goes on with
   /// the next.
   public func decode(
-    _ buffer: RestrictedBuffer, offset: UInt64, count: UInt64, pts: Int64, surfaces pool: Pool, limit: Int = 16
+    _ buffer: RestrictedBuffer, offset: UInt64, count: UInt64, pts: Int64, surfaces pool: Pool,
+    for account: ClientAccount? = nil, limit: Int = 16
   ) throws(PeripheralError) -> [DecodedFrame] {
     guard buffer.useCase == useCase else { throw .memory(.denied(.decoder, .read, buffer.useCase)) }
     do { _ = try buffer.check(.read, by: .decoder, offset: offset, count: count) } catch { throw .memory(error) }
     return try waiting.withLock { (waiting) throws(PeripheralError) in
-      var frames = try collectWaiting(&waiting, pool, limit)
+      var frames = try collectWaiting(&waiting, pool, account, limit)
       waiting = try lend(buffer, .read) { (number) throws(PeripheralError) in
         try connection.call(DecoderOperation.decode.rawValue, memory: number) { request in
           request.u64(offset)
@@ -98,21 +99,23 @@ public final class DecoderStream: Sendable {
           try Self.readWaiting(&reply)
         }
       }
-      collectAsFits(&waiting, pool, limit, &frames)
+      collectAsFits(&waiting, pool, account, limit, &frames)
       return frames
     }
   }
 
   /// Says that no more access units belong to the pictures under way, and answers at most `limit` of those. It is
   /// called until it answers none; then access units may follow again, beginning with a key frame.
-  public func flush(surfaces pool: Pool, limit: Int = 16) throws(PeripheralError) -> [DecodedFrame] {
+  public func flush(
+    surfaces pool: Pool, for account: ClientAccount? = nil, limit: Int = 16
+  ) throws(PeripheralError) -> [DecodedFrame] {
     try waiting.withLock { (waiting) throws(PeripheralError) in
-      var frames = try collectWaiting(&waiting, pool, limit)
+      var frames = try collectWaiting(&waiting, pool, account, limit)
       if frames.isEmpty {
         waiting = try connection.call(DecoderOperation.flush.rawValue) { (reply) throws(WireError) in
           try Self.readWaiting(&reply)
         }
-        frames = try collectWaiting(&waiting, pool, limit)
+        frames = try collectWaiting(&waiting, pool, account, limit)
       }
       return frames
     }
@@ -128,30 +131,32 @@ public final class DecoderStream: Sendable {
 
   /// Collects what waits; throws what kept the first of them from being collected.
   private func collectWaiting(
-    _ waiting: inout [FrameInfo], _ pool: Pool, _ limit: Int
+    _ waiting: inout [FrameInfo], _ pool: Pool, _ account: ClientAccount?, _ limit: Int
   ) throws(PeripheralError) -> [DecodedFrame] {
     var frames: [DecodedFrame] = []
     guard let first = waiting.first, limit > 0 else { return frames }
-    frames.append(try collect(first, pool))
+    frames.append(try collect(first, pool, account))
     waiting.removeFirst()
-    collectAsFits(&waiting, pool, limit, &frames)
+    collectAsFits(&waiting, pool, account, limit, &frames)
     return frames
   }
 
   /// Collects what waits as far as the pool and `limit` allow; the others go on waiting.
   private func collectAsFits(
-    _ waiting: inout [FrameInfo], _ pool: Pool, _ limit: Int, _ frames: inout [DecodedFrame]
+    _ waiting: inout [FrameInfo], _ pool: Pool, _ account: ClientAccount?, _ limit: Int, _ frames: inout [DecodedFrame]
   ) {
-    while frames.count < limit, let next = waiting.first, let frame = try? collect(next, pool) {
+    while frames.count < limit, let next = waiting.first, let frame = try? collect(next, pool, account) {
       frames.append(frame)
       waiting.removeFirst()
     }
   }
 
-  private func collect(_ info: FrameInfo, _ pool: Pool) throws(PeripheralError) -> DecodedFrame {
+  private func collect(
+    _ info: FrameInfo, _ pool: Pool, _ account: ClientAccount?
+  ) throws(PeripheralError) -> DecodedFrame {
     guard pool.useCase == useCase else { throw .memory(.denied(.decoder, .write, pool.useCase)) }
     let surface: RestrictedBuffer
-    do { surface = try pool.allocate(byteCount: UInt64(info.byteCount)) } catch { throw .memory(error) }
+    do { surface = try pool.allocate(byteCount: UInt64(info.byteCount), for: account) } catch { throw .memory(error) }
     let written = try lend(surface, .write) { (number) throws(PeripheralError) in
       try connection.call(DecoderOperation.collect.rawValue, memory: number) { (reply) throws(WireError) in
         try FrameInfo(from: &reply)

@@ -16,7 +16,9 @@ public final class CapabilityTable: Sendable {
   private final class Entry: Sendable {
     let near: MessageSocket
     let buffer: RestrictedBuffer
-    init(_ near: consuming MessageSocket, _ buffer: RestrictedBuffer) {
+    private let charge: ClientAccount.Charge?
+    init(_ near: consuming MessageSocket, _ buffer: RestrictedBuffer, _ charge: ClientAccount.Charge?) {
+      self.charge = charge
       self.near = near
       self.buffer = buffer
     }
@@ -56,23 +58,28 @@ public final class CapabilityTable: Sendable {
   /// A new descriptor of `buffer`, for a client: to be sent and then closed here.
   ///
   /// It is non-blocking, so that a holder who reads it gets EAGAIN rather than waiting for ever.
-  public func export(_ buffer: RestrictedBuffer) throws(RestrictedMemoryError) -> Descriptor {
+  /// - Parameter account: of the client that asks for it.
+  public func export(
+    _ buffer: RestrictedBuffer, for account: ClientAccount? = nil
+  ) throws(RestrictedMemoryError) -> Descriptor {
     collect()
     guard count < limit else { throw .tooManyDescriptors }
+    let charge = account?.charge(.exports)
+    guard account == nil || charge != nil else { throw .tooManyDescriptors }
     do {
-      return try makePair(buffer)
+      return try makePair(buffer, charge)
     } catch {
       throw .system(error.code)
     }
   }
 
-  private func makePair(_ buffer: RestrictedBuffer) throws(SystemError) -> Descriptor {
+  private func makePair(_ buffer: RestrictedBuffer, _ charge: ClientAccount.Charge?) throws(SystemError) -> Descriptor {
     let pair = try MessageSocket.pair()
     pair.far.shutDownWriting()
     try pair.far.descriptor.setNonBlocking(true)
     let cookie = try MessageSocket.cookie(of: pair.far.descriptor)
     let far = try pair.far.descriptor.duplicate()
-    let entry = Entry(pair.near, buffer)
+    let entry = Entry(pair.near, buffer, charge)
     state.withLock { $0.entries[cookie] = entry }
     // Only hang-up and error are asked for, and those always are: SHUT_WR alone does not count.
     guard clinux_epoll_add(events.number, entry.near.descriptor.number, 0, cookie) == 0 else {

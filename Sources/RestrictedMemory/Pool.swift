@@ -44,18 +44,29 @@ public final class Pool: Sendable {
 
   /// A buffer of `byteCount` zero bytes.
   ///
-  /// Throws `.size` for zero and for more than any pool can hold, `.exhausted` when this pool has not that much left.
-  public func allocate(byteCount: UInt64) throws(RestrictedMemoryError) -> RestrictedBuffer {
+  /// - Parameter account: of the client that the buffer is for; nil for the secure world's own.
+  /// - Throws: `.size` for zero and for more than any pool can hold, `.exhausted` when this pool has not that much left or the
+  ///   client may not have that much more of it.
+  public func allocate(
+    byteCount: UInt64, for account: ClientAccount? = nil
+  ) throws(RestrictedMemoryError) -> RestrictedBuffer {
     let page = UInt64(getpagesize())
     guard byteCount > 0, byteCount <= UInt64(Int.max) - page else { throw .size }
     // Fits: the line above leaves room for one more page.
     let reserved = Int((byteCount + page - 1) / page * page)
+    var charges: [ClientAccount.Charge] = []
+    if let account {
+      guard let buffer = account.charge(.buffers), let bytes = account.charge(.poolBytes(useCase), reserved) else {
+        throw .exhausted
+      }
+      charges = [buffer, bytes]
+    }
     guard usageState.withLock({ Self.reserve(reserved, in: &$0, kind) }) else { throw .exhausted }
     let secret = secretBudget.take(reserved)
     do {
       let memory = try BufferMemory(byteCount: reserved, preferSecret: secret)
       if secret, !memory.isSecret { secretBudget.give(reserved) }
-      return RestrictedBuffer(memory, byteCount: Int(byteCount), pool: self)
+      return RestrictedBuffer(memory, byteCount: Int(byteCount), pool: self, charges: charges)
     } catch {
       if secret { secretBudget.give(reserved) }
       usageState.withLock { Self.release(reserved, in: &$0, kind) }
@@ -130,6 +141,13 @@ public final class PoolSet: Sendable {
   public func pool(for useCase: UseCase) throws(RestrictedMemoryError) -> Pool {
     guard let pool = pools[useCase] else { throw .noPool(useCase) }
     return pool
+  }
+
+  /// How much of each pool one client may have, so that it cannot take all of it from the others: half, and never less than a page.
+  public var clientLimits: [SharedResource: Int] {
+    var limits: [SharedResource: Int] = [:]
+    for (useCase, pool) in pools { limits[.poolBytes(useCase)] = max(pool.usage.capacity / 2, Int(getpagesize())) }
+    return limits
   }
 
   /// Half of what this process may lock, at most 4 MiB: the other half is for keys.

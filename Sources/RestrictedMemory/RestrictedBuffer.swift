@@ -12,8 +12,11 @@ public final class RestrictedBuffer: Sendable {
   private let memory: BufferMemory
   private let pool: Pool
   private let contentState = Mutex<[UInt8]>([])
+  /// What the buffer costs the client that it was made for.
+  private let charges: [ClientAccount.Charge]
 
-  init(_ memory: BufferMemory, byteCount: Int, pool: Pool) {
+  init(_ memory: BufferMemory, byteCount: Int, pool: Pool, charges: [ClientAccount.Charge]) {
+    self.charges = charges
     self.memory = memory
     self.byteCount = byteCount
     self.pool = pool

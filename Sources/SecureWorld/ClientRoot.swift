@@ -1,4 +1,5 @@
 import ObjectInvoke
+import RestrictedMemory
 import Synchronization
 import TokenProtocol
 import Wire
@@ -6,9 +7,11 @@ import Wire
 /// What a client begins with: opens the services. Its rights are those of the identity that the kernel gave.
 final class ClientRoot: InvocableObject {
   private let world: SecureWorld
+  private let account: ClientAccount
 
-  init(_ world: SecureWorld) {
+  init(_ world: SecureWorld, _ account: ClientAccount) {
     self.world = world
+    self.account = account
   }
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
@@ -18,7 +21,7 @@ final class ClientRoot: InvocableObject {
       let argument = try call.request.u32()
       try call.request.end()
       guard let service = ServiceNumber(rawValue: number),
-        let object = world.service(service, argument: argument, for: call.client)
+        let object = world.service(service, argument: argument, for: call.client, account)
       else { return Self.notFound }
       call.reply.u64(try call.client.addObject(object))
       return 0

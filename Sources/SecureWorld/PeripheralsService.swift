@@ -9,14 +9,12 @@ import Wire
 final class PeripheralsService: InvocableObject {
   private let decoder: VideoDecoder
   private let display: Display
-  private let pools: PoolSet
-  private let capabilities: CapabilityTable
+  private let memory: ClientMemory
 
-  init(decoder: VideoDecoder, display: Display, pools: PoolSet, capabilities: CapabilityTable) {
+  init(decoder: VideoDecoder, display: Display, _ memory: ClientMemory) {
     self.decoder = decoder
     self.display = display
-    self.pools = pools
-    self.capabilities = capabilities
+    self.memory = memory
   }
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
@@ -43,9 +41,10 @@ final class PeripheralsService: InvocableObject {
     let configuration = try call.request.bytes()
     try call.request.end()
     guard let codec = VideoCodec(rawValue: number) else { throw PeripheralError.refused(.codec) }
-    let pool = try pools.pool(for: .secureVideoPlayback)
+    let pool = try memory.pools.pool(for: .secureVideoPlayback)
+    guard let charge = memory.account.charge(.decoderStreams) else { throw PeripheralError.tooManyStreams }
     let stream = DecoderStreamObject(
-      try decoder.open(codec, configuration: configuration), surfaces: pool, capabilities: capabilities)
+      try decoder.open(codec, configuration: configuration), charge, surfaces: pool, memory)
     call.reply.u64(try call.client.addObject(stream))
   }
 
@@ -60,12 +59,14 @@ final class PeripheralsService: InvocableObject {
     }
     // What can be refused now is refused now; the rest is for whoever polls.
     _ = try buffer.check(.read, by: .display, offset: 0, count: 0)
+    guard let charge = memory.account.charge(.presentations) else { throw InvocationError.noMemory }
     let completion = try CompletionDescriptor.make()
     guard let descriptor = completion.client.take() else { throw InvocationError.noMemory }
     call.replyDescriptors.append(descriptor)
     let display = display
     let operation = completion.operation
     try startThread(name: "present", stackSize: 256 << 10) {
+      defer { withExtendedLifetime(charge) {} }
       do {
         _ = try display.present(buffer)
         operation.succeed()
@@ -91,13 +92,15 @@ let objectHandleInvalid: UInt32 = 0x82
 /// A decoder stream as an object of a client.
 final class DecoderStreamObject: InvocableObject {
   private let stream: DecoderStream
+  private let charge: ClientAccount.Charge
   private let surfaces: Pool
-  private let capabilities: CapabilityTable
+  private let memory: ClientMemory
 
-  init(_ stream: DecoderStream, surfaces: Pool, capabilities: CapabilityTable) {
+  init(_ stream: DecoderStream, _ charge: ClientAccount.Charge, surfaces: Pool, _ memory: ClientMemory) {
     self.stream = stream
+    self.charge = charge
     self.surfaces = surfaces
-    self.capabilities = capabilities
+    self.memory = memory
   }
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
@@ -108,17 +111,18 @@ final class DecoderStreamObject: InvocableObject {
     do {
       let frames: [DecodedFrame]
       if request.byteCount == 0 {
-        frames = try stream.flush(surfaces: surfaces, limit: limit)
+        frames = try stream.flush(surfaces: surfaces, for: memory.account, limit: limit)
       } else {
         guard let buffer = call.client.buffer(request.place.buffer) else { return objectHandleInvalid }
         frames = try stream.decode(
           buffer, offset: request.place.offset, count: request.byteCount,
-          pts: Int64(bitPattern: request.timestamp), surfaces: surfaces, limit: limit)
+          pts: Int64(bitPattern: request.timestamp), surfaces: surfaces, for: memory.account,
+          limit: limit)
       }
       call.reply.u32(UInt32(truncatingIfNeeded: frames.count))
       for frame in frames {
         FrameReply(
-          buffer: try call.client.add(frame.surface, capabilities),
+          buffer: try call.client.add(frame.surface, memory),
           width: UInt32(truncatingIfNeeded: frame.info.width), height: UInt32(truncatingIfNeeded: frame.info.height),
           timestamp: UInt64(bitPattern: frame.info.pts)
         ).write(to: &call.reply)

@@ -7,11 +7,11 @@ import Wire
 /// A restricted buffer as an object of a client: to be written with clear bytes and exported, never read.
 final class RestrictedBufferObject: InvocableObject {
   let buffer: RestrictedBuffer
-  private let capabilities: CapabilityTable
+  private let memory: ClientMemory
 
-  init(_ buffer: RestrictedBuffer, _ capabilities: CapabilityTable) {
+  init(_ buffer: RestrictedBuffer, _ memory: ClientMemory) {
     self.buffer = buffer
-    self.capabilities = capabilities
+    self.memory = memory
   }
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
@@ -19,7 +19,7 @@ final class RestrictedBufferObject: InvocableObject {
     case .export:
       try call.request.end()
       do {
-        call.replyDescriptors.append(try capabilities.export(buffer))
+        call.replyDescriptors.append(try memory.capabilities.export(buffer, for: memory.account))
         return 0
       } catch { return error.result }
     case .write:
@@ -67,13 +67,9 @@ extension RestrictedMemoryError {
 
 /// The restricted memory service of one client: allocates and imports buffers.
 final class RestrictedMemoryService: InvocableObject {
-  private let pools: PoolSet
-  private let capabilities: CapabilityTable
+  private let memory: ClientMemory
 
-  init(pools: PoolSet, capabilities: CapabilityTable) {
-    self.pools = pools
-    self.capabilities = capabilities
-  }
+  init(_ memory: ClientMemory) { self.memory = memory }
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
     switch RestrictedMemoryOperation(rawValue: operation) {
@@ -83,29 +79,30 @@ final class RestrictedMemoryService: InvocableObject {
       try call.request.end()
       guard let useCase = UseCase(rawValue: number) else { return RestrictedResult.useCaseInvalid }
       do {
-        return try reply(with: try pools.pool(for: useCase).allocate(byteCount: byteCount), &call)
+        let buffer = try memory.pools.pool(for: useCase).allocate(byteCount: byteCount, for: memory.account)
+        return try reply(with: buffer, &call)
       } catch let error as RestrictedMemoryError { return error.result }
     case .importBuffer:
       try call.request.end()
       guard let descriptor = call.descriptors.takeFirst() else { throw InvocationError.malformed }
       do {
-        return try reply(with: try capabilities.buffer(of: descriptor), &call)
+        return try reply(with: try memory.capabilities.buffer(of: descriptor), &call)
       } catch let error as RestrictedMemoryError { return error.result }
     case nil: throw InvocationError.malformed
     }
   }
 
   private func reply(with buffer: RestrictedBuffer, _ call: inout Invocation) throws -> UInt32 {
-    try call.client.add(buffer, capabilities).write(to: &call.reply)
+    try call.client.add(buffer, memory).write(to: &call.reply)
     return 0
   }
 }
 
 extension ClientEnvironment {
   /// Gives the client an object for `buffer`.
-  func add(_ buffer: RestrictedBuffer, _ capabilities: CapabilityTable) throws(InvocationError) -> BufferReply {
+  func add(_ buffer: RestrictedBuffer, _ memory: ClientMemory) throws(InvocationError) -> BufferReply {
     BufferReply(
-      object: try addObject(RestrictedBufferObject(buffer, capabilities)), useCase: buffer.useCase.rawValue,
+      object: try addObject(RestrictedBufferObject(buffer, memory)), useCase: buffer.useCase.rawValue,
       byteCount: UInt64(buffer.byteCount))
   }
 

@@ -12,6 +12,7 @@ import Wire
 final class RestrictedDecryption: Sendable {
   private let token: TokenObject
   private let client: ClientID
+  private let account: ClientAccount
   /// Multi-part decryptions by session number. An operation is taken out while it is worked with, so that
   /// two calls in one session at once cannot share it.
   private let operations = Mutex<[UInt32: Started]>([:])
@@ -20,13 +21,16 @@ final class RestrictedDecryption: Sendable {
     // In the table, or with the one caller who took it out.
     let operation: Operation
     let useCases: Set<UInt32>
+    /// For the bytes that the operation holds back.
+    var charges: [ClientAccount.Charge] = []
     /// What the operation gave at its end, until it lies at a place.
     var last: SecretBytes?
   }
 
-  init(_ token: TokenObject, client: ClientID) {
+  init(_ token: TokenObject, client: ClientID, _ account: ClientAccount) {
     self.token = token
     self.client = client
+    self.account = account
   }
 
   /// Forgets the operations of sessions; all of them when `sessions` is nil.
@@ -164,14 +168,20 @@ final class RestrictedDecryption: Sendable {
       throw Refusal(result: RestrictedResult.useCaseInvalid, leavesOperation: true)
     }
     let operation = started.operation
-    guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount,
-      operation.heldByteCount <= call.client.limits.privateByteCount - inputCount
-    else { throw Refusal(result: 0x31, leavesOperation: true) }  // CKR_DEVICE_MEMORY
-
+    guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount else {
+      throw Refusal(result: 0x31, leavesOperation: true)  // CKR_DEVICE_MEMORY
+    }
     let streamed = operation.updateByteCount(for: inputCount)
+    let isCertain = !ends || operation.withholdsOutput || (streamed == inputCount && operation.finishByteCount == 0)
+    // What does not come out at once is held: until the tag is verified, or the whole of the input is there.
+    let heldCount = streamed == 0 ? inputCount : isCertain ? 0 : streamed
+    guard let charge = account.charge(.withheldBytes, heldCount) else {
+      throw Refusal(result: 0x31, leavesOperation: true)
+    }
+    defer { withExtendedLifetime(charge) {} }
     let target = try writable(buffer, place.offset, UInt64(streamed))
     try operation.checkInput(byteCount: inputCount)
-    let isCertain = !ends || operation.withholdsOutput || (streamed == inputCount && operation.finishByteCount == 0)
+    if streamed == 0 { started.charges.append(charge) }
     if isCertain {
       try target.withBytes { _ = try Self.update(operation, from: &call, into: $0) }
       guard ends else { return UInt64(streamed) }

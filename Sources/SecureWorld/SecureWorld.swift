@@ -38,6 +38,7 @@ final class SecureWorld: Sendable {
   private let published: PublishedState
   private let pools: PoolSet
   private let capabilities: CapabilityTable
+  private let accounts: ClientAccounts
   private let decoder: VideoDecoder
   private let display: Display
   private let options: SecureWorldOptions
@@ -58,10 +59,15 @@ final class SecureWorld: Sendable {
     let store = try SecureStore.open(directory: options.storeDirectory)
     for record in store.damaged { log.write("damaged: \(record) does not open; everything else is served") }
     tokens = try (0..<UInt32(options.slotCount)).map { slot in
-      TokenObject(try Token(store: store, slot: slot) { published.advanceKeyGeneration() })
+      TokenObject(
+        try Token(store: store, slot: slot, clientByteLimit: options.clientMemoryByteCount) {
+          published.advanceKeyGeneration()
+        })
     }
     pools = PoolSet(options.pools)
     capabilities = try CapabilityTable()
+    let limits = pools.clientLimits.merging(ClientAccounts.fixedLimits) { $1 }
+    accounts = ClientAccounts(limits: limits.merging([.withheldBytes: options.clientMemoryByteCount]) { $1 })
     decoder = VideoDecoder(launcher: launcher)
     display = Display(launcher: launcher)
   }
@@ -82,10 +88,9 @@ final class SecureWorld: Sendable {
     let server = InvokeServer(
       listener: listener, limits: limits, published: region,
       root: { [self] client in
-        log.write(
-          "client \(client.number): process \(client.identity.credentials.pid) of user \(client.identity.credentials.uid)"
-        )
-        return ClientRoot(self)
+        let peer = client.identity.credentials
+        log.write("client \(client.number): process \(peer.pid) of user \(peer.uid)")
+        return ClientRoot(self, accounts.account(of: peer))
       },
       onClientGone: { [log] client in log.write("client \(client.number): gone") })
     try startThread(name: "capabilities", stackSize: 128 << 10) { [capabilities] in
@@ -107,15 +112,15 @@ final class SecureWorld: Sendable {
 
   /// The service that a client opens, or nil when there is none of that number.
   func service(
-    _ service: ServiceNumber, argument: UInt32, for client: ClientEnvironment
+    _ service: ServiceNumber, argument: UInt32, for client: ClientEnvironment, _ account: ClientAccount
   ) -> (any InvocableObject)? {
+    let memory = ClientMemory(pools: pools, capabilities: capabilities, account: account)
     switch service {
     case .token:
       guard let slot = Int(exactly: argument), slot < tokens.count else { return nil }
-      return TokenInvocation(tokens[slot], client: ClientID(rawValue: client.number), log: log)
-    case .restrictedMemory: return RestrictedMemoryService(pools: pools, capabilities: capabilities)
-    case .peripherals:
-      return PeripheralsService(decoder: decoder, display: display, pools: pools, capabilities: capabilities)
+      return TokenInvocation(tokens[slot], client: ClientID(rawValue: client.number), account, log: log)
+    case .restrictedMemory: return RestrictedMemoryService(memory)
+    case .peripherals: return PeripheralsService(decoder: decoder, display: display, memory)
     }
   }
 }

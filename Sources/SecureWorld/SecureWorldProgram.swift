@@ -100,6 +100,7 @@ public enum SecureWorldProgram {
     let launcher = try guarding("fork the launcher") { try prepareLauncher(configuration) }
     // Nobody reads this process's memory, and no core file is ever written of it, from here on.
     try guarding("harden the process") { _ = try harden() }
+    raiseDescriptorLimit()
     try guarding("map secret memory") { _ = try SecretArena.enable(byteCount: secretArenaByteCount) }
 
     var options = SecureWorldOptions(storeDirectory: store)
@@ -136,6 +137,14 @@ public enum SecureWorldProgram {
 
   /// Bytes of secret memory for keys: within the 8 MiB that a user may lock by default, with room for restricted buffers.
   private static let secretArenaByteCount = 2 << 20
+
+  /// Each connection and each restricted buffer takes a descriptor; what is customary for a soft limit is too few for many clients.
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit) == 0 else { return }
+    limit.rlim_cur = min(limit.rlim_max, 1 << 16)
+    setrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit)
+  }
 
   private static func prepareLauncher(_ configuration: Configuration) throws -> PeripheralLauncher {
     let executable = configuration.peripheral ?? besideThisProgram("strongroom-peripheral")

@@ -1,5 +1,6 @@
 import Cryptoki
 import ObjectInvoke
+import RestrictedMemory
 import TokenProtocol
 import TokenService
 import Wire
@@ -11,11 +12,11 @@ final class TokenInvocation: InvocableObject {
   private let restricted: RestrictedDecryption
   private let log: Log
 
-  init(_ token: TokenObject, client: ClientID, log: Log) {
+  init(_ token: TokenObject, client: ClientID, _ account: ClientAccount, log: Log) {
     self.token = token
     self.client = client
     self.log = log
-    restricted = RestrictedDecryption(token, client: client)
+    restricted = RestrictedDecryption(token, client: client, account)
   }
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {

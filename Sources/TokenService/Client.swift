@@ -16,11 +16,6 @@ final class Client: Sendable {
   static let sessionLimit = 1 << 14
   /// Session objects of one client.
   static let objectLimit = 1 << 17
-  /// Bytes of their attributes and secrets.
-  static let objectByteLimit = 1 << 28
-  /// Bytes of withheld plaintext and gathered input of one client's operations.
-  static let heldByteLimit = 1 << 30
-
   struct Session {
     var isReadWrite: Bool
     /// By `KeyFunction`.
@@ -35,6 +30,8 @@ final class Client: Sendable {
   }
 
   struct State {
+    /// Bytes of the attributes and secrets of its session objects, and as many of what its operations hold back or gather.
+    let byteLimit: Int
     var role = Role.nobody
     /// The security officer's means to give the user a PIN.
     var tokenKey: SecretBytes?
@@ -45,9 +42,12 @@ final class Client: Sendable {
   }
 
   let id: ClientID
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
-  init(_ id: ClientID) { self.id = id }
+  init(_ id: ClientID, byteLimit: Int) {
+    self.id = id
+    state = Mutex(State(byteLimit: byteLimit))
+  }
 
   func withState<R>(_ body: (inout State) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
     let result: Result<R, ReturnValue> = state.withLock { state in
@@ -79,7 +79,7 @@ extension Client.State {
   /// Puts session objects in place, or none of them: CKR_DEVICE_MEMORY past the client's limits.
   mutating func insert(_ new: [Object]) throws(ReturnValue) {
     let byteCount = new.reduce(objectByteCount) { $0 + $1.byteCount }
-    guard objects.count + new.count <= Client.objectLimit, byteCount <= Client.objectByteLimit else {
+    guard objects.count + new.count <= Client.objectLimit, byteCount <= byteLimit else {
       throw .deviceMemory
     }
     objectByteCount = byteCount
@@ -90,10 +90,12 @@ extension Client.State {
     if let object = objects.remove(handle) { objectByteCount -= object.byteCount }
   }
 
-  /// Puts a changed object in the place of what it was.
-  mutating func replace(_ object: Object) {
+  /// Puts a changed object in the place of what it was: CKR_DEVICE_MEMORY past the client's limit.
+  mutating func replace(_ object: Object) throws(ReturnValue) {
     guard let old = objects[object.handle] else { return }
-    objectByteCount += object.byteCount - old.byteCount
+    let byteCount = objectByteCount + object.byteCount - old.byteCount
+    guard byteCount <= byteLimit || object.byteCount <= old.byteCount else { throw .deviceMemory }
+    objectByteCount = byteCount
     objects.insert(object)
   }
 
@@ -133,7 +135,7 @@ extension Client.State {
   mutating func count(_ active: ActiveOperation) throws(ReturnValue) {
     let byteCount = active.operation.heldByteCount
     let sum = heldByteCount - active.countedByteCount + byteCount
-    guard sum <= Client.heldByteLimit else { throw .deviceMemory }
+    guard sum <= byteLimit else { throw .deviceMemory }
     heldByteCount = sum
     active.countedByteCount = byteCount
   }

@@ -56,7 +56,10 @@ final class Object: Sendable {
   }
 
   /// Whether what the key decrypts may go into restricted buffers only.
-  var isRestricted: Bool { attributes.bool(.strongroomRestrictedOutput) }
+  var isRestricted: Bool { description?.usage.contains(.restrictedOutput) ?? false }
+
+  /// Whether each operation with the key asks for the PIN.
+  var asksForPIN: Bool { description?.usage.contains(.alwaysAuthenticate) ?? false }
 }
 
 /// Handles of token objects come from the store's ids, those of session objects from a counter: even and odd, so that

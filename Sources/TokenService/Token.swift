@@ -33,6 +33,7 @@ public final class Token: Sendable {
   let state: Mutex<State>
   /// Held by whoever changes or removes an object or the roles, so that such changes happen one after another.
   let changing = Mutex<Void>(())
+  private let clientByteLimit: Int
   private let onKeyChange: @Sendable () -> Void
 
   /// The mechanisms that work at run time.
@@ -40,13 +41,15 @@ public final class Token: Sendable {
 
   /// Opens the token in a slot of the store; an unknown slot gets a token that is not initialised.
   ///
+  /// `clientByteLimit`: bytes that the session objects of one client may take, and that its operations may hold.
   /// `onKeyChange` is called after an attribute of an object was changed, an object was destroyed, or the token
   /// initialised: what clients remember of keys may then be wrong.
   public init(
-    store: SecureStore, slot: UInt32, onKeyChange: @escaping @Sendable () -> Void = {}
+    store: SecureStore, slot: UInt32, clientByteLimit: Int = 256 << 20, onKeyChange: @escaping @Sendable () -> Void = {}
   ) throws(StorageError) {
     self.store = store
     self.slot = slot
+    self.clientByteLimit = clientByteLimit
     self.onKeyChange = onKeyChange
     publicObjectKey = try store.publicObjectSecretKey(token: slot)
     var first: State
@@ -88,7 +91,7 @@ public final class Token: Sendable {
   func client(_ id: ClientID) -> Client {
     reading { state in
       if let client = state.clients[id] { return client }
-      let client = Client(id)
+      let client = Client(id, byteLimit: clientByteLimit)
       state.clients[id] = client
       return client
     }

@@ -108,6 +108,6 @@ extension Token {
   /// have it only in operations that have an Init.
   func refuseRestrictedAndGuarded(_ key: Object) throws(ReturnValue) {
     if key.isRestricted { throw .keyFunctionNotPermitted }
-    if key.attributes.bool(.alwaysAuthenticate) { throw .userNotLoggedIn }
+    if key.asksForPIN { throw .userNotLoggedIn }
   }
 }

@@ -15,6 +15,27 @@ extension Token {
   /// Bytes of one object's attributes.
   static let objectByteLimit = 1 << 24
 
+  /// Public token objects that there may be when a client that is not logged in makes or changes one, and bytes of them: somebody
+  /// without a PIN must not fill the disk.
+  static let guestObjectLimit = 4096
+  static let guestByteLimit = 16 << 20
+
+  /// Refuses a client that is not logged in (CKR_DEVICE_MEMORY) when the token's public objects and these together would be too many.
+  private func checkRoom(for new: some Sequence<AttributeSet>, _ client: Client) throws(ReturnValue) {
+    guard client.role == .nobody else { return }
+    let onToken = new.filter { $0.bool(.token) }
+    guard !onToken.isEmpty else { return }
+    var count = onToken.count
+    var byteCount = onToken.reduce(0) { $0 + $1.encoded.count }
+    reading { state in
+      for object in state.objects.all where object.isToken && !object.isPrivate {
+        count += 1
+        byteCount += object.attributes.encoded.count
+      }
+    }
+    guard count <= Self.guestObjectLimit, byteCount <= Self.guestByteLimit else { throw .deviceMemory }
+  }
+
   // MARK: Making
 
   /// Refuses what the session may not make: token objects in a read-only session, private objects without the user.
@@ -36,6 +57,7 @@ extension Token {
       guard new[index].attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
     }
     let onToken = new.filter { $0.attributes.bool(.token) }
+    try checkRoom(for: onToken.map(\.attributes), client)
     let stored = try store(onToken)
     var objects: [Object] = []
     var storedObjects = stored.makeIterator()
@@ -201,11 +223,13 @@ extension Token {
       }
       let change = TemplateChange(schema: schema, isCopy: false, isSecurityOfficer: role == .securityOfficer)
       let changed = object.replacing(try change.applied(request.template, to: object.attributes))
+      guard changed.attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
       if object.isToken {
+        if changed.byteCount > object.byteCount { try checkRoom(for: [changed.attributes], client) }
         try update(changed)
         reading { $0.objects.insert(changed) }
       } else {
-        client.reading { $0.replace(changed) }
+        try client.withState { (state) throws(ReturnValue) in try state.replace(changed) }
       }
     }
     keysChanged()

@@ -41,7 +41,7 @@ extension Token {
   func useAuthorization(
     _ request: KeyOperation, _ key: Object, _ client: Client
   ) throws(ReturnValue) {
-    guard key.attributes.bool(.alwaysAuthenticate) else { return }
+    guard key.asksForPIN else { return }
     let wanted = Client.Authorization(function: request.function, key: request.key)
     try client.withState { (state) throws(ReturnValue) in
       guard state.sessions[request.session.number]?.authorized == wanted else { throw .userNotLoggedIn }
@@ -51,7 +51,7 @@ extension Token {
 
   /// Gives back the login of an operation that has to be asked for again with more room.
   private func returnAuthorization(_ request: KeyOperation, _ key: Object, _ client: Client) {
-    guard key.attributes.bool(.alwaysAuthenticate) else { return }
+    guard key.asksForPIN else { return }
     client.reading {
       $0.sessions[request.session.number]?.authorized =
         Client.Authorization(function: request.function, key: request.key)

@@ -202,7 +202,7 @@ extension Token {
   private func authorize(_ request: Login, _ client: Client) throws(ReturnValue) {
     guard client.role == .user else { throw .userNotLoggedIn }
     let key = try object(request.contextKey, for: client, .operationNotInitialized)
-    guard key.attributes.bool(.alwaysAuthenticate) else { throw .operationNotInitialized }
+    guard key.asksForPIN else { throw .operationNotInitialized }
     do throws(ReturnValue) {
       _ = try unlock(.user, request.pin)
     } catch {

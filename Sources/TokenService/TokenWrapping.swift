@@ -84,7 +84,7 @@ extension Token {
     let unwrapping = try object(request.key, for: client, .unwrappingKeyHandleInvalid)
     guard let description = unwrapping.description else { throw .unwrappingKeyHandleInvalid }
     let facts = try checkUnwrapping(description, request.mechanism)
-    if unwrapping.attributes.bool(.alwaysAuthenticate) { throw .userNotLoggedIn }
+    if unwrapping.asksForPIN { throw .userNotLoggedIn }
     guard !unwrapping.isRestricted || facts.family.isAuthenticated else { throw .keyFunctionNotPermitted }
 
     let reader = TemplateReader(origin: .unwrap, isSecurityOfficer: role == .securityOfficer)

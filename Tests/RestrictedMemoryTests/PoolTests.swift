@@ -178,3 +178,46 @@ struct RestrictedBufferTests {
     #expect(buffer.contentDescription.isEmpty)
   }
 }
+
+@Suite("Accounts")
+struct ClientAccountTests {
+  @Test("a client's part of a pool is counted until its buffers go, wherever they are held")
+  func part() throws {
+    let pools = PoolSet([.trustedUI: .fixed(byteCount: 8 * page), .keyMaterial: .fixed(byteCount: page)])
+    let account = ClientAccount(limits: pools.clientLimits.merging([.buffers: 3, .exports: 1]) { $1 })
+    let pool = try pools.pool(for: .trustedUI)
+    var held: [RestrictedBuffer] = []
+    for _ in 0..<3 { held.append(try pool.allocate(byteCount: 1, for: account)) }
+    // The fourth buffer is one too many, though it would fit.
+    #expect(throws: RestrictedMemoryError.exhausted) { try pool.allocate(byteCount: 1, for: account) }
+    held.removeAll()
+    held.append(try pool.allocate(byteCount: UInt64(4 * page), for: account))
+    #expect(throws: RestrictedMemoryError.exhausted) { try pool.allocate(byteCount: 1, for: account) }
+    #expect(pool.usage.bufferCount == 1 && pool.usage.used == 4 * page)
+    // Another client, and the secure world itself, are not bound by it; a pool of one page is everybody's.
+    _ = try pool.allocate(
+      byteCount: UInt64(4 * page), for: ClientAccount(limits: pools.clientLimits.merging([.buffers: 1]) { $1 }))
+    _ = try pool.allocate(byteCount: UInt64(4 * page))
+    _ = try pools.pool(for: .keyMaterial).allocate(byteCount: 1, for: account)
+    // A descriptor is somebody else's hold on the buffer, and the maker's charge.
+    let table = try CapabilityTable()
+    let descriptor = try table.export(held[0], for: account)
+    #expect(throws: RestrictedMemoryError.tooManyDescriptors) { _ = try table.export(held[0], for: account) }
+    _ = try table.export(held[0])
+    held.removeAll()
+    #expect(throws: RestrictedMemoryError.exhausted) { try pool.allocate(byteCount: 1, for: account) }
+    _ = consume descriptor
+    table.collect()
+    _ = try pool.allocate(byteCount: UInt64(4 * page), for: account)
+  }
+
+  @Test("what an account does not name cannot be had, and amounts that are none are refused")
+  func limits() {
+    let account = ClientAccount(limits: [.withheldBytes: 10])
+    #expect(account.charge(.buffers) == nil)
+    #expect(account.charge(.withheldBytes, -1) == nil)
+    #expect(account.charge(.withheldBytes, 11) == nil && account.charge(.withheldBytes, .max) == nil)
+    let all = account.charge(.withheldBytes, 10)
+    #expect(all != nil && account.charge(.withheldBytes, 1) == nil && account.charge(.withheldBytes, 0) != nil)
+  }
+}

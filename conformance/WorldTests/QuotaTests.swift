@@ -1,0 +1,194 @@
+import Cryptoki
+import Foundation
+import Glibc
+import LinuxSystem
+import Mechanisms
+import Testing
+import TokenProtocol
+import Wire
+
+@testable import ObjectInvoke
+
+extension WorldSuite {
+  @Suite("What one client may have")
+  struct QuotaTests {
+    private static let deviceMemory = UInt32(ReturnValue.deviceMemory.rawValue)
+
+    /// Answers how often `body` succeeds before it is refused; 100 000 when it never is.
+    private func count(_ refusal: UInt32 = deviceMemory, _ body: () throws -> Answer) rethrows -> Int {
+      for number in 0..<100_000 {
+        let answer = try body()
+        if answer.errno == 0, answer.result == 0 { continue }
+        #expect(answer.errno == ENOMEM || answer.result == refusal, "\(answer)")
+        return number
+      }
+      return 100_000
+    }
+
+    @Test("a process gets half of a pool over all of its connections, and another process the other half")
+    func pools() async throws {
+      let world = try World("pool-svp-bytes = 1M\npool-tui-bytes = 64K\n")
+      let first = try world.guest()
+      let second = try world.guest()
+      #expect(count { first.allocate(100_000) } + count { second.allocate(100_000) } == 5)
+      #expect(count { second.allocate(32 << 10, useCase: 2) } == 1)
+      await #expect(processExitsWith: .success) { [socket = world.socket as String] in
+        let other = try WireClient(socket)
+        for _ in 0..<5 { _ = try other.buffer(100_000) }
+        _ = try other.buffer(32 << 10, useCase: 2)
+      }
+      // What is exported counts for its maker, whoever holds it and however often he comes again.
+      first.close()
+      #expect(becomesTrue { second.allocate(100_000).result == 0 })
+      let third = try world.guest()
+      var kept: [Int32] = []
+      for _ in 0..<10 {
+        let maker = try world.guest()
+        let answer = maker.allocate(100_000)
+        if answer.result == 0 { kept += maker.export(answer.number).descriptors }
+        maker.close()
+      }
+      #expect(kept.count == 4)
+      #expect(third.allocate(100_000).result == Self.deviceMemory)
+      kept.forEach { _ = close($0) }
+      #expect(becomesTrue { third.allocate(100_000).result == 0 })
+    }
+
+    @Test("buffers, exported descriptors and decoder streams are counted for each process, and others go on")
+    func tables() async throws {
+      let world = try World("pool-svp-bytes = 16M\n")
+      let client = try world.guest()
+      let buffer = try client.buffer(100)
+      #expect(count { client.allocate(1) } == 255)
+      var exported: [Int32] = []
+      let exports = count {
+        let answer = client.export(buffer)
+        exported += answer.descriptors
+        return answer
+      }
+      defer { exported.forEach { _ = close($0) } }
+      #expect(exports == 64)
+      func openDecoder() -> Answer {
+        client.invoke(
+          client.peripherals, PeripheralsOperation.openDecoder.rawValue,
+          message {
+            $0.u32(1); $0.bytes([])
+          })
+      }
+      var streams: [UInt64] = []
+      let opened = count {
+        let answer = openDecoder()
+        if answer.result == 0 { streams.append(answer.number) }
+        return answer
+      }
+      #expect(opened == 4)
+      await #expect(processExitsWith: .success) { [socket = world.socket as String] in
+        let other = try WireClient(socket)
+        let buffer = try other.buffer(100)
+        let answer = other.export(buffer)
+        guard answer.descriptors.count == 1 else { throw Refused(answer: answer) }
+        let stream = other.invoke(
+          other.peripherals, PeripheralsOperation.openDecoder.rawValue,
+          message {
+            $0.u32(1); $0.bytes([])
+          })
+        guard stream.result == 0, stream.errno == 0 else { throw Refused(answer: stream) }
+      }
+      // What is given back can be had again.
+      client.client.release(streams.removeLast())
+      #expect(openDecoder().result == 0)
+      close(exported.removeLast())
+      #expect(becomesTrue { client.export(buffer).result == 0 })
+    }
+
+    @Test("session objects, withheld plaintext and sessions end in CKR_DEVICE_MEMORY and CKR_SESSION_COUNT")
+    func tokenMemory() throws {
+      let world = try World("memory-limit = 4M\n")
+      let witness = try Witness(world)
+      let client = try world.guest()
+      let start = try world.residentKiB
+      let data = [UInt8](repeating: 7, count: 500_000)
+      let create = TemplateRequest(session: client.session, template: [.of(.data), .bytes(.value, data)])
+      #expect(count { client.ask(.createObject, create) } == 8)
+      // Nor can what is there be made longer.
+      let small = try client.create([.of(.data)])
+      let longer = ObjectRequest(session: client.session, object: small, template: [.bytes(.value, data)])
+      #expect(client.ask(.setAttributes, longer).value == .deviceMemory)
+
+      let key = try client.aes([.open])
+      let film = try client.create(Sample.aes([UInt8](repeating: 1, count: 16), [.open, .restricted]))
+      let buffer = try client.buffer(100)
+      var number: UInt32 = 100
+      let held = count {
+        number += 1
+        let session = SessionReference(number: number, isReadWrite: true)
+        let request = KeyOperation(session: session, function: .decrypt, key: key, mechanism: Sample.gcm)
+        return client.ask(.begin, request, data)
+      }
+      #expect(held == 8)
+      // Decryptions into buffers hold back as much as these, over all sessions, and no more.
+      let intoBuffers = count {
+        number += 1
+        let session = SessionReference(number: number, isReadWrite: true)
+        let place = BufferPlace(buffer: buffer, offset: 0)
+        let operation = KeyOperation(session: session, function: .decrypt, key: film, mechanism: Sample.gcm)
+        let begun = client.ask(.beginInto, DecryptInto(operation: operation, place: place))
+        if begun.result != 0 { return begun }
+        return client.ask(.updateInto, ContinueInto(session: session, place: place), data)
+      }
+      #expect(intoBuffers == 8)
+      #expect(try world.residentKiB - start < 24 << 10)
+      let sessions = count(UInt32(ReturnValue.sessionCount.rawValue)) {
+        number += 1
+        let request = InSession(session: SessionReference(number: number, isReadWrite: false))
+        let answer = client.ask(.logout, request)
+        return answer.value == .userNotLoggedIn ? Answer() : answer
+      }
+      #expect(sessions > 10_000 && sessions < 1 << 14)
+      #expect(witness.stop().failures == 0)
+      _ = client.ask(.closeSessions, CloseSessions(numbers: [], all: true))
+      #expect(client.ask(.createObject, create).value == .ok)
+    }
+
+    @Test("a client with as many channels as it may have is refused the next, and others get theirs")
+    func channels() throws {
+      let world = try World()
+      let raw = try RawClient(world.socket)
+      try raw.hello()
+      let before = try world.threadCount
+      var opened = 0
+      while opened < 1000 {
+        try raw.send(ControlMessage(.openChannel, number: 2))
+        let answer = try #require(try raw.receive())
+        close(answer.descriptor)
+        if answer.head.errno != 0 {
+          #expect(answer.head.errno == EMFILE)
+          break
+        }
+        opened += 1
+      }
+      #expect(opened == ClientLimits().channelCount)
+      _ = try world.user().aes()
+      raw.socket.shutDown()
+      #expect(becomesTrue { ((try? world.threadCount) ?? .max) <= before + 1 })
+    }
+
+    @Test("public objects that clients without a login make on the token end before the disk does")
+    func publicTokenObjects() throws {
+      let world = try World()
+      let guest = try world.guest()
+      let large = [Attribute.of(.data), .onToken, .bytes(.value, [UInt8](repeating: 7, count: 3 << 20))]
+      let create = TemplateRequest(session: guest.session, template: large)
+      #expect(count { guest.ask(.createObject, create) } == 5)
+      let small = try guest.create([.of(.data), .onToken, .text(.label, "small")])
+      let longer = ObjectRequest(
+        session: guest.session, object: small, template: [.bytes(.value, [UInt8](repeating: 1, count: 2 << 20))])
+      #expect(guest.ask(.setAttributes, longer).value == .deviceMemory)
+      // Who has given a PIN is not bound by it.
+      let user = try world.user()
+      _ = try user.create(large)
+      #expect(guest.ask(.createObject, create).value == .deviceMemory)
+      #expect(guest.ask(.destroyObject, ObjectRequest(session: guest.session, object: small)).value == .ok)
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Testing
+
+@testable import ObjectInvoke
+
+/// A client that follows no rule: speaks on the socket and writes into the channel by itself.
+struct RawClient: ~Copyable {
+  let socket: MessageSocket
+
+  init(_ path: String) throws {
+    socket = try MessageSocket.connect(to: path, timeout: 1_000_000_000)
+  }
+
+  func send(_ message: ControlMessage, payload: [UInt8] = [], descriptors: [Int32] = []) throws {
+    try payload.withUnsafeBytes { body in
+      try message.withBytes { (head) throws(SystemError) in
+        try socket.send(head, body, descriptors: descriptors)
+      }
+    }
+  }
+
+  /// The head of the next answer and its first descriptor; nil when the server has closed, or is silent for five seconds.
+  func receive() throws -> (head: ControlMessage, descriptor: Int32)? {
+    guard try !waitForEvents(socket.descriptor.number, .readable, timeout: 5_000_000_000).isEmpty else { return nil }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
+    defer { buffer.deallocate() }
+    do {
+      guard var message = try socket.receive(into: buffer, maximumDescriptors: 8) else { return nil }
+      let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer[..<message.byteCount]))
+      return (try #require(head), message.descriptors.takeFirst()?.relinquish() ?? -1)
+    } catch let error as SystemError where error.code == ECONNRESET {
+      return nil
+    }
+  }
+
+  func hello() throws {
+    var hello = ControlMessage(.hello, number: 1)
+    hello.magic = ControlMessage.magic
+    hello.version = ControlMessage.version
+    try send(hello)
+    let answer = try #require(try receive())
+    close(answer.descriptor)
+  }
+
+  func openChannel() throws -> ChannelMemory {
+    try send(ControlMessage(.openChannel, number: 2))
+    let answer = try #require(try receive())
+    return try ChannelMemory.map(Descriptor(adopting: answer.descriptor))
+  }
+}
+
+/// What a channel's request line says.
+struct RawRequest {
+  var sequence: UInt32 = 1
+  var object: UInt64 = ObjectReference.root
+  var operation: UInt32 = 0
+  var flags: UInt16 = 0
+  var message: [UInt8] = []
+  var inputByteCount: UInt64 = 0
+  var outputCapacity: UInt64 = 0
+
+  /// Writes the request and rings, and does not wait.
+  func post(_ memory: ChannelMemory) {
+    typealias Field = ChannelLayout.RequestField
+    let line = memory.requestLine
+    message.withUnsafeBytes { bytes in
+      if let base = bytes.baseAddress, bytes.count <= ChannelLayout.inlineByteCount {
+        memory.inlineRequest.copyMemory(from: base, byteCount: bytes.count)
+      }
+    }
+    clinux_store64_relaxed(line + Field.object, object)
+    clinux_store64_relaxed(line + Field.operationAndFlags, UInt64(operation) | UInt64(flags) << 32)
+    clinux_store64_relaxed(line + Field.messageByteCount, UInt64(message.count))
+    clinux_store64_relaxed(line + Field.inputByteCount, inputByteCount)
+    clinux_store64_relaxed(line + Field.outputCapacity, outputCapacity)
+    memory.requestSequence.store(sequence)
+    memory.requestEvents.add(1)
+    memory.requestEvents.wake()
+  }
+
+  /// The errno and the result of the answer; nil when none comes in the time.
+  func answer(_ memory: ChannelMemory, seconds: Double) -> (errno: Int32, result: UInt32)? {
+    guard becomesTrue(seconds: seconds, { memory.replySequence.load() == sequence }) else { return nil }
+    typealias Field = ChannelLayout.ReplyField
+    return (
+      Int32(bitPattern: clinux_load32_relaxed(memory.replyLine + Field.errno)),
+      clinux_load32_relaxed(memory.replyLine + Field.result)
+    )
+  }
+}
