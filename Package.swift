@@ -119,7 +119,7 @@ let package = Package(
       path: "conformance/WorldTests"),
     .testTarget(
       name: "ModuleTests",
-      dependencies: ["CCryptoki", "CLinux", "CMedia", "LinuxSystem", "MediaContainer", "TestSupport"],
+      dependencies: ["CCryptoki", "CLinux", "CMedia", "CSQLite", "LinuxSystem", "MediaContainer", "TestSupport"],
       path: "conformance/ModuleTests"),
   ],
   swiftLanguageModes: [.v6]

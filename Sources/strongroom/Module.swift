@@ -33,6 +33,8 @@ final class Module {
     } else {
       throw Failure.usage("\(path) is no PKCS#11 module: it has no C_GetFunctionList")
     }
+    // The module, a guest elsewhere, says here why it cannot reach the secure world, and what to do about it.
+    setenv("STRONGROOM_DEBUG", "1", 0)
     try during("starting \(path)") { try call("C_Initialize", functions.C_Initialize(nil)) }
   }
 

@@ -76,10 +76,15 @@ struct FunctionFact {
   }
 }
 
-/// Ends this process with a message when a condition does not hold: for bodies that run in a process of their own.
+/// Ends this process with a message when a condition does not hold: for bodies that run in a process of their own. A
+/// `FaultStore` keeps the message for the test that started the process.
 func require(_ condition: Bool, _ message: @autoclosure () -> String, line: Int = #line) {
   if !condition {
-    FileHandle.standardError.write(Data("line \(line): \(message())\n".utf8))
+    let text = "line \(line): \(message())\n"
+    FileHandle.standardError.write(Data(text.utf8))
+    if let path = ProcessInfo.processInfo.environment["STRONGROOM_TEST_REPORT"] {
+      try? text.write(toFile: path, atomically: false, encoding: .utf8)
+    }
     _exit(1)
   }
 }
