@@ -21,9 +21,17 @@ final class Connection: Sendable {
     @inline(__always) get { dead.load(ordering: .relaxed) }
   }
 
-  /// Asks the kernel whether the secure world still lives.
+  /// When the kernel was asked last, on the monotonic clock, and for how many nanoseconds its answer is good enough: a
+  /// death that is not noticed here is noticed by the first call that crosses.
+  private let askedAt = Atomic<UInt64>(0)
+  private static let answerLifetime: UInt64 = 50_000
+
+  /// Asks the kernel whether the secure world still lives, unless it has just been asked.
   func findsDead() -> Bool {
     if isDead { return true }
+    let now = MonotonicClock.now()
+    if now &- askedAt.load(ordering: .relaxed) < Self.answerLifetime { return false }
+    askedAt.store(now, ordering: .relaxed)
     if client.isConnected { return false }
     dead.store(true, ordering: .relaxed)
     return true
