@@ -183,7 +183,7 @@ struct CK_STRONGROOM_FUNCTION_LIST {
 
   /* Hands a decoded frame's buffer to the display. With pCompletion NULL the call returns when the frame has been shown.
      Otherwise it returns at once with a descriptor to poll: POLLIN when the frame was shown, POLLIN with POLLERR when it was not
-     (POLLHUP comes with either). CKR_STRONGROOM_BITSTREAM_INVALID: the buffer holds no picture, or something was written
+     (POLLHUP comes with either). Frames are shown in the order in which they were presented. CKR_STRONGROOM_BITSTREAM_INVALID: the buffer holds no picture, or something was written
      to it since. */
   CK_RV (*Present)(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hBuffer, int *pCompletion);
 

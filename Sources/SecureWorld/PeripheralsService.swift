@@ -9,11 +9,13 @@ import Wire
 final class PeripheralsService: InvocableObject {
   private let decoder: VideoDecoder
   private let display: Display
+  private let presentations: PresentationQueue
   private let memory: ClientMemory
 
-  init(decoder: VideoDecoder, display: Display, _ memory: ClientMemory) {
+  init(decoder: VideoDecoder, display: Display, _ presentations: PresentationQueue, _ memory: ClientMemory) {
     self.decoder = decoder
     self.display = display
+    self.presentations = presentations
     self.memory = memory
   }
 
@@ -54,6 +56,7 @@ final class PeripheralsService: InvocableObject {
     try call.request.end()
     guard let buffer = call.client.buffer(id) else { return objectHandleInvalid }
     guard wantsCompletion else {
+      try presentations.waitForEarlier()
       _ = try display.present(buffer)
       return 0
     }
@@ -65,7 +68,7 @@ final class PeripheralsService: InvocableObject {
     call.replyDescriptors.append(descriptor)
     let display = display
     let operation = completion.operation
-    try startThread(name: "present", stackSize: 256 << 10) {
+    try presentations.add {
       defer { withExtendedLifetime(charge) {} }
       do {
         _ = try display.present(buffer)

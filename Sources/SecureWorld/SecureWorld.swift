@@ -41,6 +41,7 @@ final class SecureWorld: Sendable {
   private let accounts: ClientAccounts
   private let decoder: VideoDecoder
   private let display: Display
+  private let presentations = PresentationQueue()
   private let options: SecureWorldOptions
   private let log: Log
   // Given to the server when it is made.
@@ -120,7 +121,8 @@ final class SecureWorld: Sendable {
       guard let slot = Int(exactly: argument), slot < tokens.count else { return nil }
       return TokenInvocation(tokens[slot], client: ClientID(rawValue: client.number), account, log: log)
     case .restrictedMemory: return RestrictedMemoryService(memory)
-    case .peripherals: return PeripheralsService(decoder: decoder, display: display, memory)
+    case .peripherals:
+      return PeripheralsService(decoder: decoder, display: display, presentations, memory)
     }
   }
 }

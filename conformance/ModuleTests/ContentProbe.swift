@@ -31,7 +31,14 @@ final class ContentProbe {
     let rows = (needed + perRow - 1) / perRow
     macroblockCount = rows * Self.columns
     self.capacity = rows * perRow - 300
-    let (result, stream) = Self.openStream(session, rows: rows)
+    var (result, stream) = Self.openStream(session, rows: rows)
+    if result == CKR_DEVICE_MEMORY {
+      // Streams of an earlier connection are on their way out.
+      _ = wait {
+        (result, stream) = Self.openStream(session, rows: rows)
+        return result == CKR_OK
+      }
+    }
     require(result == CKR_OK, "OpenDecoder: \(name(result))")
     self.stream = stream
   }

@@ -176,6 +176,39 @@ extension ModuleSuite {
       #expect(vendor.Present!(session, frame, nil) == CKR_OK)
     }
 
+    @Test("frames with completion descriptors are shown in the order they came in, and before later ones")
+    func order() throws {
+      let session = module.open()
+      let probe = ContentProbe(session, capacity: 2500)
+      let frames = (0..<13).map { picture(session, probe, samples(20 + $0)) }
+      _ = displayStatus(session)
+      kill(try #require(TestStore.shared.peripherals("display").first), SIGKILL)
+      #expect(wait { displayStatus(session)?.frameCount == 0 })
+      let display = try #require(TestStore.shared.peripherals("display").first)
+      kill(display, SIGSTOP)
+      let descriptors = frames.prefix(12).map { frame in
+        var descriptor: Int32 = -1
+        #expect(vendor.Present!(session, frame, &descriptor) == CKR_OK)
+        return descriptor
+      }
+      let resumer = Thread {
+        usleep(50_000)
+        kill(display, SIGCONT)
+      }
+      resumer.start()
+      #expect(vendor.Present!(session, frames[12], nil) == CKR_OK)
+      for descriptor in descriptors {
+        #expect(events(descriptor, milliseconds: 5000) & Int16(POLLIN | POLLERR) == Int16(POLLIN))
+        close(descriptor)
+      }
+      var planes = (0..<13).flatMap { ContentProbe.planes(samples: samples(20 + $0)) }
+      withMechanism(CKM_SHA256) { #expect(p11.C_DigestInit!(session, $0) == CKR_OK) }
+      let (result, digest) = output { p11.C_Digest!(session, &planes, UInt(planes.count), $0, $1) }
+      #expect(result == CKR_OK)
+      let status = displayStatus(session)
+      #expect(status?.frameCount == 13 && status?.sha256 == digest)
+    }
+
     @Test("a decoder that is killed costs its stream and no other, and a new stream works")
     func decoderKilled() throws {
       let session = module.open()

@@ -36,7 +36,7 @@ extension ModuleSuite {
       #expect(allocate(session &+ 1000, 16) == (CKR_SESSION_HANDLE_INVALID, 0))
     }
 
-    @Test("an exhausted pool is CKR_DEVICE_MEMORY for that pool alone, and a destroyed buffer gives it back")
+    @Test("an exhausted part of a pool is CKR_DEVICE_MEMORY for that pool alone; a destroyed buffer gives it back")
     func exhaustion() {
       let session = module.open()
       let whole = makeBuffer(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI)
@@ -54,7 +54,7 @@ extension ModuleSuite {
       #expect(p11.C_DestroyObject!(session, again) == CKR_OBJECT_HANDLE_INVALID)
     }
 
-    /// Whether the trusted UI pool can be had whole again, soon.
+    /// Whether this process's half of the trusted UI pool can be had whole again, soon.
     private func poolComesBack(_ session: CK_SESSION_HANDLE) -> Bool {
       wait {
         let (result, buffer) = allocate(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI)
@@ -103,23 +103,29 @@ extension ModuleSuite {
       await #expect(processExitsWith: .success) {
         let module = InitializedModule()
         let session = module.open()
-        let child = forkProcess()
-        if child == 0 {
-          require(p11.C_Initialize!(nil) == CKR_OK, "C_Initialize in the child")
-          let own = module.open()
-          _ = export(own, makeBuffer(own, 1 << 20, CKU_STRONGROOM_TRUSTED_UI))
-          while true { sleep(1) }
+        // Half of the pool each.
+        let children = (0..<2).map { _ in
+          let child = forkProcess()
+          if child == 0 {
+            require(p11.C_Initialize!(nil) == CKR_OK, "C_Initialize in the child")
+            let own = module.open()
+            _ = export(own, makeBuffer(own, 1 << 20, CKU_STRONGROOM_TRUSTED_UI))
+            while true { sleep(1) }
+          }
+          return child
         }
         require(
           wait {
             let (result, buffer) = allocate(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI)
             if result == CKR_OK { _ = p11.C_DestroyObject!(session, buffer) }
             return result == CKR_DEVICE_MEMORY
-          }, "the child took nothing")
-        kill(child, SIGKILL)
-        require(status(of: child) == nil, "the child was not killed")
+          }, "the children took nothing")
+        require(allocate(session, 1, CKU_STRONGROOM_KEY_MATERIAL).0 == CKR_OK, "another pool suffers")
+        kill(children[0], SIGKILL)
+        require(status(of: children[0]) == nil, "the child was not killed")
         require(
           wait { allocate(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI).0 == CKR_OK }, "the pool did not come back")
+        kill(children[1], SIGKILL)
       }
     }
 

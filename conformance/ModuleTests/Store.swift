@@ -27,7 +27,7 @@ struct TestStore {
     store = \(folder)/store
     idle-seconds = 1
     display-directory = \(folder)/frames
-    pool-tui-bytes = 1M
+    pool-tui-bytes = 2M
     pool-key-bytes = 64K
 
     """.write(toFile: folder + "/strongroom.conf", atomically: true, encoding: .utf8)

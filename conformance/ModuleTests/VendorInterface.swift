@@ -43,11 +43,18 @@ func allocate(
   return (result, buffer)
 }
 
-/// A buffer, without which the test makes no sense.
+/// A buffer, without which the test makes no sense. What an earlier connection of this process held may take a moment to
+/// be given back.
 func makeBuffer(
   _ session: CK_SESSION_HANDLE, _ byteCount: UInt, _ useCase: UInt = CKU_STRONGROOM_SECURE_VIDEO_PLAYBACK
 ) -> CK_OBJECT_HANDLE {
-  let (result, buffer) = allocate(session, byteCount, useCase)
+  var (result, buffer) = allocate(session, byteCount, useCase)
+  if result == CKR_DEVICE_MEMORY {
+    _ = wait {
+      (result, buffer) = allocate(session, byteCount, useCase)
+      return result == CKR_OK
+    }
+  }
   require(result == CKR_OK, "AllocateBuffer: \(name(result))")
   return buffer
 }
