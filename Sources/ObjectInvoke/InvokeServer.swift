@@ -9,6 +9,9 @@ public struct ServerLimits: Sendable {
   public var clientCount = 1024
   /// Connections of one user at once.
   public var clientCountPerUser = 512
+  /// Connections of one process at once: so that one program cannot lock out the others of its user. A process of
+  /// another PID name space has no number here, and is not counted.
+  public var clientCountPerProcess = 64
   /// What each client may use.
   public var client = ClientLimits()
   /// Nanoseconds a new connection has to say hello.
@@ -40,6 +43,7 @@ public final class InvokeServer: Sendable {
     var clients: [UInt64: ServerClient] = [:]
     var nextNumber: UInt64 = 1
     var clientCountByUser: [UInt32: Int] = [:]
+    var clientCountByProcess: [Int32: Int] = [:]
     var isStopped = false
     var lastChange = MonotonicClock.now()
   }
@@ -159,7 +163,9 @@ public final class InvokeServer: Sendable {
     let credentials = try socket.peerCredentials()
     let number = state.withLock { state -> UInt64? in
       guard !state.isStopped, state.clients.count < limits.clientCount,
-        state.clientCountByUser[credentials.uid, default: 0] < limits.clientCountPerUser
+        state.clientCountByUser[credentials.uid, default: 0] < limits.clientCountPerUser,
+        credentials.pid == 0
+          || state.clientCountByProcess[credentials.pid, default: 0] < limits.clientCountPerProcess
       else { return nil }
       state.nextNumber += 1
       return state.nextNumber
@@ -171,6 +177,7 @@ public final class InvokeServer: Sendable {
     let isStopped = state.withLock { state in
       state.clients[number] = client
       state.clientCountByUser[credentials.uid, default: 0] += 1
+      state.clientCountByProcess[credentials.pid, default: 0] += 1
       return state.isStopped
     }
     if isStopped { client.drop() }
@@ -189,10 +196,12 @@ public final class InvokeServer: Sendable {
   private func remove(_ client: ServerClient) {
     onClientGone(client.environment)
     state.withLock { state in
-      let uid = client.environment.identity.credentials.uid
+      let peer = client.environment.identity.credentials
       state.clients[client.environment.number] = nil
-      state.clientCountByUser[uid, default: 1] -= 1
-      if state.clientCountByUser[uid] == 0 { state.clientCountByUser[uid] = nil }
+      state.clientCountByUser[peer.uid, default: 1] -= 1
+      if state.clientCountByUser[peer.uid] == 0 { state.clientCountByUser[peer.uid] = nil }
+      state.clientCountByProcess[peer.pid, default: 1] -= 1
+      if state.clientCountByProcess[peer.pid] == 0 { state.clientCountByProcess[peer.pid] = nil }
       state.lastChange = MonotonicClock.now()
     }
     noteChange()

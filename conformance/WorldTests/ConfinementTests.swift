@@ -114,6 +114,19 @@ extension WorldSuite {
       #expect(intrusion == nil)
     }
 
+    @Test("a process of another user neither connects nor gets anything of it")
+    func otherUser() async throws {
+      let world = try World()
+      // Without root there is only the own user, and what it may is the test before.
+      guard getuid() == 0 else { return }
+      await #expect(processExitsWith: .exitCode(0)) { [pid = world.pid as Int32, socket = world.socket as String] in
+        guard setgroups(0, nil) == 0, setgid(65534) == 0, setuid(65534) == 0 else { _exit(100) }
+        if (try? WireClient(socket)) != nil { _exit(99) }
+        let successes = Intrusion.all.count { $0.attempt(pid) }
+        _exit(Int32(successes))
+      }
+    }
+
     @Test("it holds its store, its clients and memory, and nothing else")
     func descriptors() throws {
       let world = try World()

@@ -173,6 +173,23 @@ extension WorldSuite {
       #expect(becomesTrue { ((try? world.threadCount) ?? .max) <= before + 1 })
     }
 
+    @Test("a process with as many connections as it may have is refused the next, and another process connects")
+    func connections() async throws {
+      let world = try World()
+      let limit = ServerLimits().clientCountPerProcess
+      var clients: [InvokeClient] = []
+      #expect(becomesTrue { (try? world.threadCount(named: "control")) == 0 })
+      for _ in 0..<limit { clients.append(try InvokeClient(connecting: world.socket)) }
+      #expect(throws: InvokeError.peerGone) { _ = try InvokeClient(connecting: world.socket) }
+      await #expect(processExitsWith: .success) { [socket = world.socket as String] in
+        let other = try WireClient(socket)
+        try other.logIn(.user, World.userPIN)
+        _ = try other.aes()
+      }
+      clients.removeLast()
+      #expect(becomesTrue { (try? InvokeClient(connecting: world.socket)) != nil })
+    }
+
     @Test("public objects that clients without a login make on the token end before the disk does")
     func publicTokenObjects() throws {
       let world = try World()
