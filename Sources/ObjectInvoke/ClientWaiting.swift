@@ -10,7 +10,11 @@ final class ClientWaiting {
   private let memory: ChannelMemory
   private let state: ClientState
   private let spin: UInt64
-  /// Whether the last spin ended without an answer.
+  /// A spin in vain that is followed by a sleep of more than this many nanoseconds means that something else had the
+  /// server's processor for a time slice. Shorter ones happen by themselves, on virtual processors above all.
+  private static let tooLong: UInt64 = 300_000
+
+  /// Whether the last spin was in vain because the server's thread did not run.
   private(set) var missedLast = false
 
   init(memory: ChannelMemory, state: ClientState) {
@@ -51,6 +55,7 @@ final class ClientWaiting {
   /// Returns when `condition` is true.
   func wait(processor: Int, isLong: Bool, until condition: () -> Bool) throws(InvokeError) {
     missedLast = false
+    var spunUntil: UInt64?
     if !isLong, Int(memory.serverProcessor.load()) != processor {
       let end = MonotonicClock.now() &+ spin
       repeat {
@@ -59,7 +64,10 @@ final class ClientWaiting {
           Processor.pause()
         }
       } while MonotonicClock.now() < end
-      missedLast = true
+      spunUntil = end
+    }
+    defer {
+      if let spunUntil { missedLast = MonotonicClock.now() &- spunUntil > ClientWaiting.tooLong }
     }
     while !condition() {
       // The server may sleep because too little had happened to wake it; nothing more will happen now.
