@@ -135,7 +135,7 @@ final class StoreDirectory {
   private static func takeLock(in directory: Int32, path: String) throws(StorageError) -> Int32 {
     let file = openat(directory, lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     if file < 0 { throw .fromErrno("open", path + "/" + lockName) }
-    guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+    guard takesLock(file) else {
       defer { close(file) }
       guard errno == EWOULDBLOCK else { throw .fromErrno("flock", path + "/" + lockName) }
       throw .inUse(directory: path, processID: readProcessID(file))
@@ -168,4 +168,18 @@ func writeAll(
     }
     done += count
   }
+}
+
+/// How often the lock is asked for, two milliseconds apart, before the store counts as in use. A holder may be on its way out,
+/// or be a child between fork and exec that shares the holder's descriptor for a moment.
+private let lockAttempts = 500
+
+/// Whether the lock could be taken; if not, errno says why.
+private func takesLock(_ file: Int32) -> Bool {
+  for attempt in 1...lockAttempts {
+    if flock(file, LOCK_EX | LOCK_NB) == 0 { return true }
+    guard errno == EWOULDBLOCK || errno == EINTR, attempt < lockAttempts else { return false }
+    usleep(2000)
+  }
+  return false
 }
