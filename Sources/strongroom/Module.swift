@@ -1,4 +1,5 @@
 import CCryptoki
+import Configuration
 import Cryptoki
 import Foundation
 
@@ -35,7 +36,13 @@ final class Module {
     }
     // The module, a guest elsewhere, says here why it cannot reach the secure world, and what to do about it.
     setenv("STRONGROOM_DEBUG", "1", 0)
-    try during("starting \(path)") { try call("C_Initialize", functions.C_Initialize(nil)) }
+    do {
+      try during("starting \(path)") { try call("C_Initialize", functions.C_Initialize(nil)) }
+    } catch {
+      // The module has named file and line; the exit code says whose it is to mend.
+      guard (try? Configuration.load()) != nil else { throw Failure.usage("the configuration is not valid") }
+      throw error
+    }
   }
 
   deinit { _ = functions.C_Finalize(nil) }

@@ -88,6 +88,9 @@ check "a module that is not there ends with 2" exits 2 'no-module.so' "$tool" in
 printf 'colour = blue\n' > bad.conf
 check "an unknown key of the configuration is named with its line" exits 2 'bad.conf:1: .*colour' \
   "$tool" config check bad.conf
+if ! softhsm; then
+  check "and when the module meets it" exits 2 'bad.conf:1: .*colour' env STRONGROOM_CONF="$PWD/bad.conf" "$tool" info
+fi
 printf 'not a film' > not.mp4
 if ! softhsm; then
   check "play of what is no film says so" exits 1 'not.mp4: not an MP4 file' sr play not.mp4
