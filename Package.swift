@@ -89,18 +89,17 @@ let package = Package(
       linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),
 
     // Tests: a room each, then the module as its clients see it.
-    .target(name: "TestSupport", path: "Tests/TestSupport"),
-    .testTarget(name: "CryptokiTests", dependencies: ["CCryptoki", "Cryptoki", "TestSupport"]),
+    .testTarget(name: "CryptokiTests", dependencies: ["CCryptoki", "Cryptoki"]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
     .testTarget(name: "SandboxTests", dependencies: ["CLinux", "LinuxSystem", "Sandbox"]),
-    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
-    .testTarget(name: "CryptoCoreTests", dependencies: ["COpenSSL", "CryptoCore", "TestSupport"]),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
+    .testTarget(name: "CryptoCoreTests", dependencies: ["COpenSSL", "CryptoCore"]),
     .testTarget(name: "ObjectInvokeTests", dependencies: ["ObjectInvoke", "LinuxSystem", "Wire"]),
     .testTarget(
-      name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "TestSupport", "Wire"]),
+      name: "MechanismsTests", dependencies: ["Cryptoki", "CryptoCore", "Mechanisms", "Wire"]),
     .testTarget(name: "TokenProtocolTests", dependencies: ["Cryptoki", "Mechanisms", "TokenProtocol", "Wire"]),
-    .testTarget(name: "SecureStorageTests", dependencies: ["CryptoCore", "SecureStorage", "TestSupport"]),
+    .testTarget(name: "SecureStorageTests", dependencies: ["CryptoCore", "SecureStorage"]),
     .testTarget(name: "RestrictedMemoryTests", dependencies: ["RestrictedMemory", "LinuxSystem"]),
     .testTarget(
       name: "PeripheralsTests",
@@ -111,7 +110,7 @@ let package = Package(
     .testTarget(
       name: "TokenServiceTests",
       dependencies: [
-        "Cryptoki", "CryptoCore", "Mechanisms", "SecureStorage", "TokenProtocol", "TokenService", "TestSupport", "Wire",
+        "Cryptoki", "CryptoCore", "Mechanisms", "SecureStorage", "TokenProtocol", "TokenService", "Wire",
       ]),
     .testTarget(
       name: "WorldTests",
@@ -119,7 +118,7 @@ let package = Package(
       path: "conformance/WorldTests"),
     .testTarget(
       name: "ModuleTests",
-      dependencies: ["CCryptoki", "CLinux", "CMedia", "CSQLite", "LinuxSystem", "MediaContainer", "TestSupport"],
+      dependencies: ["CCryptoki", "CLinux", "CMedia", "CSQLite", "LinuxSystem", "MediaContainer"],
       path: "conformance/ModuleTests"),
   ],
   swiftLanguageModes: [.v6]

@@ -1,1 +1,0 @@
-// Placed by the skeleton; replaced by this room's first test.
