@@ -4,7 +4,8 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 SWIFT ?= swift
-RELEASE = -c release --static-swift-stdlib --disable-local-rpath
+# Functions are inlined across the rooms: without it a call of a few instructions in a lower room stays a call.
+RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -cross-module-optimization
 BUILD = .build/release
 
 libdir = $(DESTDIR)$(PREFIX)/lib
