@@ -25,7 +25,7 @@ help:
 	@echo 'make demo       protected video becomes pictures; INPUT=file.mp4 KEY=hex for your own'
 	@echo 'make test       unit tests, artefact check, C programs, published vectors, real client programs'
 	@echo 'make check      the same without the unit tests; ONLY=clients/gnutls runs one part'
-	@echo 'make bench      our module, SoftHSM2 and raw libcrypto in turn; ONLY=, PEERS=, SECONDS='
+	@echo 'make bench      our module, three peers and raw libcrypto in turn: table, JSON and plot; ONLY=, PEERS=, SECONDS='
 	@echo 'make install    PREFIX=/usr/local, DESTDIR='
 	@echo 'make lint       format and import checks'
 

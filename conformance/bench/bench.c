@@ -1,23 +1,28 @@
 // Measures PKCS#11 modules and raw libcrypto in turn, in one run, and prints one table.
 //
-// Each peer lives in a process of its own, so that none disturbs or crashes another; they work one at a time. A row is
+// Each peer lives in processes of its own, so that none disturbs or crashes another; they work one at a time. A row is
 // measured in rounds: each peer gets a slice of time, then the next one, five times. Every call is timed with the time-stamp
-// counter and kept in a histogram of 64 steps an octave (1.1 %). p50 and p99 are over all rounds, operations a second
-// are of the best round. The ratio is raw's p50 over the peer's: 1.00 is as fast as libcrypto in-process.
+// counter and kept in a histogram of 64 steps an octave (1.1 %). p50 and p99 are over all rounds; the rate of several clients
+// is the median of the rounds'. The ratio is raw's p50 over the peer's, or the peer's rate over raw's: 1.00 is as fast as
+// libcrypto in-process.
 #include <errno.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
 
-enum { MAXIMUM_PEERS = 8, ROUNDS = 5, STEPS = 64, BUCKETS = STEPS * 58 };
+enum { MAXIMUM_PEERS = 8, ROUNDS = 5, STEPS = 64, BUCKETS = STEPS * 58, PATIENCE_MS = 240000 };
 
 typedef enum { PREPARE, RUN } Command;
 
@@ -29,25 +34,34 @@ typedef struct {
 
 typedef struct {
   bool good;
-  uint64_t operations, nanoseconds;
+  uint64_t calls, nanoseconds;
   char error[200];
 } Answer;
 
-// Times in ticks: exact below 64, then 64 steps to each doubling. Shared with the worker.
+// Values, ticks for the most part: exact below 64, then 64 steps to each doubling. Shared with the worker.
 typedef struct {
   uint64_t count[BUCKETS];
 } Histogram;
 
 typedef struct {
-  const char *name, *module;
   pid_t process;
   int socket;
   bool alive;
   Histogram *histogram;
+} Client;
+
+typedef struct {
+  const char *name, *module;
+  Client clients[MAXIMUM_CLIENTS]; // the first lives as long as the peer's store
   // of the row at hand
   bool able;
-  double p50, p99, rate; // nanoseconds, nanoseconds, operations a second
+  Histogram sum;
+  double p50, p99, mean; // nanoseconds, or bytes
+  double rates[ROUNDS], rate; // of all clients together, operations a second
   char error[200];
+  // of the last row with one client whose rate counts
+  const Row *alone;
+  double rate_alone;
 } Peer;
 
 static size_t bucket_of(uint64_t value) {
@@ -68,48 +82,66 @@ static double quantile(const Histogram *histogram, double part) {
   for (size_t i = 0; i < BUCKETS; i++) total += histogram->count[i];
   for (size_t i = 0; i < BUCKETS; i++) {
     seen += histogram->count[i];
-    if ((double)seen >= part * (double)total && seen > 0) return value_of(i) * nanoseconds_per_tick();
+    if ((double)seen >= part * (double)total && seen > 0) return value_of(i);
   }
   return 0;
 }
 
-// ---- the worker's side
-
-static void run(Worker *worker, const Row *row, const Order *order, Answer *answer, Histogram *histogram) {
-  uint64_t (*once)(Worker *, const Row *) = worker->module ? row->once : row->raw_once;
-  uint64_t start = monotonic_nanoseconds(), now = start;
-  do {
-    if (row->pace) usleep(row->pace);
-    uint64_t elapsed = once(worker, row);
-    if (elapsed == FAILED) {
-      answer->good = false;
-      return;
-    }
-    histogram->count[bucket_of(elapsed)]++;
-    answer->operations++;
-    answer->nanoseconds += (uint64_t)((double)elapsed * nanoseconds_per_tick());
-    now = monotonic_nanoseconds();
-  } while (now - start < order->nanoseconds);
+static double mean(const Histogram *histogram) {
+  double total = 0, sum = 0;
+  for (size_t i = 0; i < BUCKETS; i++) {
+    total += (double)histogram->count[i];
+    sum += (double)histogram->count[i] * value_of(i);
+  }
+  return total > 0 ? sum / total : 0;
 }
 
-static void work(const Peer *peer, int socket) {
-  Worker worker = {.name = peer->name, .module = peer->module};
-  worker.input = aligned_alloc(4096, MAXIMUM_BYTES);
-  worker.output = aligned_alloc(4096, MAXIMUM_BYTES + 4096);
-  memset(worker.input, 0x5a, MAXIMUM_BYTES);
-  memset(worker.output, 0, MAXIMUM_BYTES + 4096);
-  bool opened = worker.module ? token_open(&worker, true) : raw_open(&worker);
+static int compare(const void *left, const void *right) {
+  double a = *(const double *)left, b = *(const double *)right;
+  return (a > b) - (a < b);
+}
+
+// ---- the worker's side
+
+static void run(Worker *worker, const Row *row, uint64_t nanoseconds, Answer *answer, Histogram *histogram) {
+  if (row->threads) {
+    answer->calls =
+        run_threads(worker, row, nanoseconds, bucket_of, histogram->count, BUCKETS, &answer->nanoseconds);
+  } else {
+    uint64_t start = monotonic_nanoseconds();
+    answer->calls = run_calls(worker, row, nanoseconds, bucket_of, histogram->count);
+    answer->nanoseconds = monotonic_nanoseconds() - start;
+  }
+  answer->good = answer->calls != FAILED;
+}
+
+static bool prepare(Worker *worker, const Row *row) {
+  bool (*make)(Worker *, const Row *) = worker->module ? row->prepare : row->raw_prepare;
+  worker->error[0] = 0;
+  if (!make) return false;
+  // A page written to is a page of one's own.
+  size_t bytes = row->populous ? 0 : row->bytes;
+  memset(worker->input, 0x5a, bytes);
+  memset(worker->output, 0, bytes);
+  return make(worker, row);
+}
+
+static unsigned char *room(void) {
+  void *memory = mmap(NULL, MAXIMUM_BYTES + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void work(const Peer *peer, const Client *client, int socket, bool initialise) {
+  Worker worker = {.name = peer->name, .module = peer->module, .input = room(), .output = room()};
+  // A sleep ends when it was to end.
+  prctl(PR_SET_TIMERSLACK, 1);
+  bool opened = worker.input && worker.output && (worker.module ? token_open(&worker, initialise) : raw_open(&worker));
   Order order;
   while (read(socket, &order, sizeof order) == (ssize_t)sizeof order) {
     const Row *row = &rows[order.row];
     Answer answer = {.good = opened};
-    if (opened && order.command == PREPARE) {
-      bool (*prepare)(Worker *, const Row *) = worker.module ? row->prepare : row->raw_prepare;
-      worker.error[0] = 0;
-      answer.good = prepare && prepare(&worker, row);
-    } else if (opened) {
-      run(&worker, row, &order, &answer, peer->histogram);
-    }
+    if (opened && order.command == PREPARE) answer.good = prepare(&worker, row);
+    if (opened && order.command == RUN) run(&worker, row, order.nanoseconds, &answer, client->histogram);
     memcpy(answer.error, worker.error, sizeof answer.error);
     if (write(socket, &answer, sizeof answer) != (ssize_t)sizeof answer) break;
   }
@@ -119,123 +151,210 @@ static void work(const Peer *peer, int socket) {
 
 // ---- the conductor's side
 
-static bool ask(Peer *peer, Order order, Answer *answer) {
-  if (peer->alive && (write(peer->socket, &order, sizeof order) != (ssize_t)sizeof order ||
-                      read(peer->socket, answer, sizeof *answer) != (ssize_t)sizeof *answer)) {
-    int status = 0;
-    waitpid(peer->process, &status, 0);
-    peer->alive = false;
-    fprintf(stderr, "%s ended in row %s with status %d\n", peer->name, rows[order.row].name, status);
-  }
-  if (!peer->alive) {
-    snprintf(peer->error, sizeof peer->error, "its process has ended");
-    return false;
-  }
-  memcpy(peer->error, answer->error, sizeof peer->error);
-  return answer->good;
-}
-
-static bool start_peer(Peer *peer) {
+static bool start_client(const Peer *peer, Client *client, bool initialise) {
   int pair[2];
-  peer->histogram = mmap(NULL, sizeof *peer->histogram, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (peer->histogram == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
+  client->histogram = mmap(NULL, sizeof *client->histogram, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (client->histogram == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
   fflush(NULL);
-  peer->process = fork();
-  if (peer->process == 0) {
+  client->process = fork();
+  if (client->process == 0) {
     prctl(PR_SET_PDEATHSIG, 9);
     close(pair[0]);
-    work(peer, pair[1]);
+    work(peer, client, pair[1], initialise);
   }
   close(pair[1]);
-  peer->socket = pair[0];
-  peer->alive = peer->process > 0;
-  return peer->alive;
+  client->socket = pair[0];
+  client->alive = client->process > 0;
+  return client->alive;
 }
 
-static bool end_peer(Peer *peer) {
-  bool alive = peer->alive;
-  shutdown(peer->socket, SHUT_RDWR); // closing would not do: workers started later hold a copy
-  close(peer->socket);
-  if (alive) waitpid(peer->process, NULL, 0);
-  munmap(peer->histogram, sizeof *peer->histogram);
-  peer->alive = false;
+static bool end_client(Client *client) {
+  bool alive = client->alive;
+  shutdown(client->socket, SHUT_RDWR); // closing would not do: workers started later hold a copy
+  close(client->socket);
+  if (alive) waitpid(client->process, NULL, 0);
+  munmap(client->histogram, sizeof *client->histogram);
+  *client = (Client){.alive = false};
   return alive;
+}
+
+static void give_up(Peer *peer, Client *client, size_t row, const char *how) {
+  int status = 0;
+  kill(client->process, SIGKILL);
+  waitpid(client->process, &status, 0);
+  client->alive = false;
+  fprintf(stderr, "%s %s in row %s (status %d)\n", peer->name, how, rows[row].name, status);
+}
+
+// Has so many clients of the peer do as ordered, at the same time, and adds up what they did.
+static bool ask(Peer *peer, unsigned count, Order order, double *rate) {
+  bool good = true;
+  double sum = 0;
+  for (unsigned i = 0; i < count; i++) {
+    Client *client = &peer->clients[i];
+    if (client->alive && write(client->socket, &order, sizeof order) != (ssize_t)sizeof order)
+      give_up(peer, client, order.row, "ended");
+  }
+  for (unsigned i = 0; i < count; i++) {
+    Client *client = &peer->clients[i];
+    struct pollfd answered = {.fd = client->socket, .events = POLLIN};
+    Answer answer;
+    if (client->alive && poll(&answered, 1, PATIENCE_MS) != 1) give_up(peer, client, order.row, "did not answer");
+    if (client->alive && read(client->socket, &answer, sizeof answer) != (ssize_t)sizeof answer)
+      give_up(peer, client, order.row, "ended");
+    if (!client->alive) {
+      snprintf(peer->error, sizeof peer->error, "its process has ended");
+      good = false;
+      continue;
+    }
+    if (!answer.good) memcpy(peer->error, answer.error, sizeof peer->error);
+    good = good && answer.good;
+    if (answer.nanoseconds) sum += (double)answer.calls * 1e9 / (double)answer.nanoseconds;
+  }
+  if (rate) *rate = sum;
+  return good;
+}
+
+static pid_t start_neighbour(void) {
+  fflush(NULL);
+  pid_t process = fork();
+  if (process == 0) {
+    prctl(PR_SET_PDEATHSIG, 9);
+    for (volatile unsigned turns = 0;; turns++) {}
+  }
+  return process;
+}
+
+static void end_neighbour(pid_t process) {
+  if (process <= 0) return;
+  kill(process, SIGKILL);
+  waitpid(process, NULL, 0);
 }
 
 // Each variable NAME_IN_MEMORY names the configuration to use as NAME from now on.
 static void move_stores_to_memory(void) {
   static const char *const variables[][2] = {{"STRONGROOM_CONF", "STRONGROOM_CONF_IN_MEMORY"},
-                                             {"SOFTHSM2_CONF", "SOFTHSM2_CONF_IN_MEMORY"}};
+                                             {"SOFTHSM2_CONF", "SOFTHSM2_CONF_IN_MEMORY"},
+                                             {"NSS_PARAMETERS", "NSS_PARAMETERS_IN_MEMORY"}};
   for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
     const char *value = getenv(variables[i][1]);
     if (value) setenv(variables[i][0], value, 1);
   }
 }
 
+static void clear(Peer *peer, unsigned clients) {
+  for (unsigned i = 0; i < clients; i++) memset(peer->clients[i].histogram, 0, sizeof(Histogram));
+}
+
 static void measure(Peer *peers, size_t count, size_t row, double seconds) {
+  unsigned clients = rows[row].processes ? rows[row].processes : 1;
   for (size_t i = 0; i < count; i++) {
-    Answer answer;
-    memset(peers[i].histogram, 0, sizeof *peers[i].histogram);
-    peers[i].rate = 0;
-    peers[i].able = ask(&peers[i], (Order){PREPARE, row, 0}, &answer);
+    Peer *peer = &peers[i];
+    peer->able = true;
+    peer->error[0] = 0;
+    for (unsigned extra = 1; extra < clients; extra++)
+      peer->able = start_client(peer, &peer->clients[extra], false) && peer->able;
+    peer->able = peer->able && ask(peer, clients, (Order){PREPARE, row, 0}, NULL);
     // A first call outside of the measurement: page faults, lazily fetched algorithms.
-    if (peers[i].able) peers[i].able = ask(&peers[i], (Order){RUN, row, 0}, &answer);
-    memset(peers[i].histogram, 0, sizeof *peers[i].histogram);
+    peer->able = peer->able && ask(peer, clients, (Order){RUN, row, 0}, NULL);
+    clear(peer, clients);
   }
+  pid_t neighbour = rows[row].busy ? start_neighbour() : 0;
   for (int round = 0; round < ROUNDS; round++) {
     for (size_t i = 0; i < count; i++) {
-      Answer answer;
-      if (!peers[i].able) continue;
-      peers[i].able = ask(&peers[i], (Order){RUN, row, (uint64_t)(seconds / ROUNDS * 1e9)}, &answer);
-      if (!peers[i].able || answer.nanoseconds == 0) continue;
-      double rate = (double)answer.operations * 1e9 / (double)answer.nanoseconds;
-      if (rate > peers[i].rate) peers[i].rate = rate;
+      Peer *peer = &peers[i];
+      if (!peer->able) continue;
+      peer->able = ask(peer, clients, (Order){RUN, row, (uint64_t)(seconds / ROUNDS * 1e9)}, &peer->rates[round]);
     }
   }
+  end_neighbour(neighbour);
+  double unit = rows[row].unit == UNIT_BYTES ? 1 : nanoseconds_per_tick();
   for (size_t i = 0; i < count; i++) {
-    peers[i].p50 = quantile(peers[i].histogram, 0.5);
-    peers[i].p99 = quantile(peers[i].histogram, 0.99);
+    Peer *peer = &peers[i];
+    memset(&peer->sum, 0, sizeof peer->sum);
+    for (unsigned client = 0; client < clients; client++)
+      for (size_t bucket = 0; bucket < BUCKETS; bucket++)
+        peer->sum.count[bucket] += peer->clients[client].histogram->count[bucket];
+    for (unsigned extra = 1; extra < clients; extra++) end_client(&peer->clients[extra]);
+    peer->p50 = quantile(&peer->sum, 0.5) * unit;
+    peer->p99 = quantile(&peer->sum, 0.99) * unit;
+    peer->mean = mean(&peer->sum) * unit;
+    qsort(peer->rates, ROUNDS, sizeof *peer->rates, compare);
+    peer->rate = peer->rates[ROUNDS / 2];
+    if (rows[row].unit == UNIT_RATE && rows[row].threads == 1) {
+      peer->alone = peer->able ? &rows[row] : NULL;
+      peer->rate_alone = peer->rate;
+    }
   }
 }
 
-static void print_time(double nanoseconds) {
-  double microseconds = nanoseconds / 1000;
-  printf(microseconds < 10 ? " %9.2f" : microseconds < 100 ? " %9.1f" : " %9.0f", microseconds);
+// ---- output
+
+static double of_raw(const Peer *peers, size_t count, const Peer *peer, const Row *row) {
+  for (size_t i = 0; i < count; i++) {
+    if (peers[i].module || !peers[i].able || peer == &peers[i]) continue;
+    if (row->unit == UNIT_RATE) return peers[i].rate > 0 ? peer->rate / peers[i].rate : 0;
+    return peer->p50 > 0 ? peers[i].p50 / peer->p50 : 0;
+  }
+  return 0;
 }
 
-static void print_header(const Peer *peers, size_t count) {
-  printf("%-27s", "microseconds");
-  for (size_t i = 0; i < count; i++) printf(peers[i].module ? " | %40s" : " | %31s", peers[i].name);
-  printf("\n%-27s", "");
+// The rate in terms of what one client alone had, when that was measured just before.
+static double of_one(const Peer *peer, const Row *row) {
+  if (row->unit != UNIT_RATE || !peer->alone || peer->alone == row || peer->rate_alone <= 0) return 0;
+  size_t work = strcspn(row->name, " ");
+  if (strcspn(peer->alone->name, " ") != work || strncmp(peer->alone->name, row->name, work) != 0) return 0;
+  return peer->rate / peer->rate_alone;
+}
+
+static void print_number(double number) {
+  printf(number < 10 ? " %9.2f" : number < 100 ? " %9.1f" : " %9.0f", number);
+}
+
+static void print_ratio(double ratio) {
+  if (ratio > 0)
+    printf(ratio < 100 ? " %7.3f" : " %7.0f", ratio);
+  else
+    printf(" %7s", "");
+}
+
+static void print_header(const Peer *peers, size_t count, Unit unit) {
+  static const char *const titles[] = {"microseconds a call", "operations a second", "KiB of memory"};
+  printf("\n%-29s", titles[unit]);
+  for (size_t i = 0; i < count; i++) printf(peers[i].module ? " |%27s" : " |%19s", peers[i].name);
+  printf("\n%-29s", "");
   for (size_t i = 0; i < count; i++) {
-    printf(" | %9s %9s %11s", "p50", "p99", "ops/s");
-    if (peers[i].module) printf(" %8s", "of raw");
+    printf(unit == UNIT_TIME ? " | %8s %9s" : " | %8s %9s", unit == UNIT_TIME ? "p50" : "", unit == UNIT_TIME ? "p99" : "median");
+    if (peers[i].module) printf(" %7s", unit == UNIT_BYTES ? "" : "of raw");
   }
   printf("\n");
 }
 
 static void print_row(const Peer *peers, size_t count, const Row *row) {
-  const Peer *raw = NULL;
-  for (size_t i = 0; i < count; i++)
-    if (!peers[i].module && peers[i].able) raw = &peers[i];
-  printf("%-27s", row->name);
+  printf("%-29s", row->name);
   for (size_t i = 0; i < count; i++) {
     const Peer *peer = &peers[i];
-    if (!peer->able) {
-      if (peer->module)
-        printf(" | %-40.40s", peer->error);
-      else
-        printf(" | %31s", "");
-      continue;
+    if (!peer->able && !peer->module) {
+      printf(" |%19s", "");
+    } else if (!peer->able) {
+      // What the function was is in the JSON.
+      size_t length = strcspn(peer->error, "(");
+      printf(" | n/a %-22.*s", length < 22 ? (int)length : 22, peer->error);
+    } else if (row->unit == UNIT_TIME) {
+      printf(" |");
+      print_number(peer->p50 / 1000);
+      print_number(peer->p99 / 1000);
+      if (peer->module) print_ratio(of_raw(peers, count, peer, row));
+    } else if (row->unit == UNIT_RATE) {
+      char text[32] = "";
+      double times = of_one(peer, row);
+      if (times > 0) snprintf(text, sizeof text, "x%.2f", times);
+      printf(" | %8s %9.0f", text, peer->rate);
+      if (peer->module) print_ratio(of_raw(peers, count, peer, row));
+    } else {
+      printf(" | %8s %9.2f", "", peer->p50 / 1024);
+      if (peer->module) printf(" %7s", "");
     }
-    printf(" |");
-    print_time(peer->p50);
-    print_time(peer->p99);
-    printf(" %11.0f", peer->rate);
-    if (peer->module && raw)
-      printf(" %8.3f", raw->p50 / peer->p50);
-    else if (peer->module)
-      printf(" %8s", "");
   }
   printf("\n");
   fflush(stdout);
@@ -250,30 +369,57 @@ static void write_text(FILE *json, const char *text) {
   fputc('"', json);
 }
 
-static void write_row(FILE *json, const Peer *peers, size_t count, const Row *row, bool first) {
-  fprintf(json, "%s  {\"row\": ", first ? "" : ",\n");
-  write_text(json, row->name);
-  fprintf(json, ", \"bytes\": %zu, \"peers\": {", row->bytes);
+static void write_head(FILE *json, const Peer *peers, size_t count, double seconds) {
+  struct utsname system;
+  uname(&system);
+  fprintf(json, "{\"cores\": %ld, \"kernel\": ", sysconf(_SC_NPROCESSORS_ONLN));
+  write_text(json, system.release);
+  fprintf(json, ", \"libcrypto\": ");
+  write_text(json, OpenSSL_version(OPENSSL_VERSION));
+  fprintf(json, ", \"seconds\": %g, \"peers\": [", seconds);
   for (size_t i = 0; i < count; i++) {
     fprintf(json, "%s", i ? ", " : "");
     write_text(json, peers[i].name);
-    if (peers[i].able) {
-      fprintf(json, ": {\"p50_ns\": %.1f, \"p99_ns\": %.1f, \"ops_per_s\": %.1f}", peers[i].p50, peers[i].p99, peers[i].rate);
-    } else {
+  }
+  fprintf(json, "], \"rows\": [\n");
+}
+
+static void write_row(FILE *json, const Peer *peers, size_t count, const Row *row, bool first) {
+  static const char *const units[] = {"time", "rate", "bytes"};
+  fprintf(json, "%s  {\"row\": ", first ? "" : ",\n");
+  write_text(json, row->name);
+  fprintf(json, ", \"unit\": \"%s\", \"bytes\": %zu, \"peers\": {", units[row->unit], row->bytes);
+  for (size_t i = 0; i < count; i++) {
+    const Peer *peer = &peers[i];
+    fprintf(json, "%s", i ? ", " : "");
+    write_text(json, peer->name);
+    if (!peer->able) {
       fprintf(json, ": {\"error\": ");
-      write_text(json, peers[i].module || peers[i].error[0] ? peers[i].error : "nothing to compare with");
+      write_text(json, peer->module || peer->error[0] ? peer->error : "nothing to compare with");
+      fprintf(json, "}");
+    } else if (row->unit == UNIT_BYTES) {
+      fprintf(json, ": {\"bytes\": %.0f}", peer->p50);
+    } else {
+      fprintf(json, ": {\"p50_ns\": %.1f, \"p99_ns\": %.1f, \"mean_ns\": %.1f, \"ops_per_s\": %.1f", peer->p50, peer->p99,
+              peer->mean, peer->rate);
+      double ratio = of_raw(peers, count, peer, row), times = of_one(peer, row);
+      if (ratio > 0) fprintf(json, ", \"of_raw\": %.4f", ratio);
+      if (times > 0) fprintf(json, ", \"of_one\": %.3f", times);
       fprintf(json, "}");
     }
   }
   fprintf(json, "}}");
 }
 
-// True when the list, of names with commas between, is empty or one of its names begins `name`.
+// True when the list, of names with commas between, is empty or one of its names begins `name`. A name that ends in '.' is a
+// whole name.
 static bool selected(const char *list, const char *name) {
   if (!list || !*list) return true;
   for (const char *at = list; *at;) {
     size_t length = strcspn(at, ",");
-    if (length && strncmp(name, at, length) == 0) return true;
+    bool whole = length > 1 && at[length - 1] == '.';
+    if (whole ? strlen(name) == length - 1 && strncmp(name, at, length - 1) == 0 : length && strncmp(name, at, length) == 0)
+      return true;
     at += length + (at[length] == ',');
   }
   return false;
@@ -282,15 +428,14 @@ static bool selected(const char *list, const char *name) {
 static int usage(void) {
   fprintf(stderr,
           "usage: bench [--only ROW,...] [--peers NAME,...] [--seconds N] [--json FILE] NAME=MODULE...\n"
-          "  a row or peer is named by its beginning; 'raw' is libcrypto. --list prints the rows.\n");
+          "  a row or peer is named by its beginning, or by all of it and a '.'; 'raw' is libcrypto. --list prints the rows.\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
-  static const struct option options[] = {{"only", required_argument, NULL, 'o'},  {"peers", required_argument, NULL, 'p'},
+  static const struct option options[] = {{"only", required_argument, NULL, 'o'},    {"peers", required_argument, NULL, 'p'},
                                           {"seconds", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
-                                          {"start", required_argument, NULL, 'S'}, {"list", no_argument, NULL, 'l'},
-                                          {NULL, 0, NULL, 0}};
+                                          {"list", no_argument, NULL, 'l'},          {NULL, 0, NULL, 0}};
   const char *only = NULL, *wanted = NULL, *path = NULL;
   double seconds = 0.5;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -299,7 +444,6 @@ int main(int argc, char **argv) {
       case 'p': wanted = optarg; break;
       case 's': seconds = strtod(optarg, NULL); break;
       case 'j': path = optarg; break;
-      case 'S': return token_start_once(optarg);
       case 'l':
         for (size_t i = 0; i < row_count; i++) puts(rows[i].name);
         return 0;
@@ -307,7 +451,7 @@ int main(int argc, char **argv) {
     }
   }
   if (!(seconds > 0 && seconds < 3600)) return usage();
-  Peer peers[MAXIMUM_PEERS] = {{.name = "raw"}};
+  static Peer peers[MAXIMUM_PEERS] = {{.name = "raw"}};
   size_t count = selected(wanted, "raw") ? 1 : 0;
   for (; optind < argc; optind++) {
     char *equals = strchr(argv[optind], '=');
@@ -321,33 +465,38 @@ int main(int argc, char **argv) {
     fprintf(stderr, "no %s is left of the choice\n", count ? "row" : "peer");
     return usage();
   }
+  uint64_t begun = monotonic_nanoseconds();
   nanoseconds_per_tick();
   FILE *json = path ? fopen(path, "w") : NULL;
   if (path && !json) {
     fprintf(stderr, "%s: %s\n", path, strerror(errno));
     return 1;
   }
-  if (json) fprintf(json, "[\n");
-  print_header(peers, count);
-  bool first = true, complete = true;
+  if (json) write_head(json, peers, count, seconds);
+  bool complete = true;
+  size_t printed = 0;
+  Unit unit = UNIT_TIME;
   for (int populous = 0; populous < 2; populous++) {
     chosen = 0;
     for (size_t i = 0; i < row_count; i++) chosen += selected(only, rows[i].name) && rows[i].populous == populous;
     if (chosen == 0) continue;
     if (populous) move_stores_to_memory();
-    for (size_t i = 0; i < count; i++) complete = start_peer(&peers[i]) && complete;
+    for (size_t i = 0; i < count; i++) complete = start_client(&peers[i], &peers[i].clients[0], true) && complete;
     for (size_t i = 0; i < row_count; i++) {
       if (!selected(only, rows[i].name) || rows[i].populous != populous) continue;
+      if (printed == 0 || unit != rows[i].unit) print_header(peers, count, unit = rows[i].unit);
       measure(peers, count, i, seconds);
       print_row(peers, count, &rows[i]);
-      if (json) write_row(json, peers, count, &rows[i], first);
-      first = false;
+      if (json) write_row(json, peers, count, &rows[i], printed == 0);
+      printed++;
     }
-    for (size_t i = 0; i < count; i++) complete = end_peer(&peers[i]) && complete;
+    for (size_t i = 0; i < count; i++) complete = end_client(&peers[i].clients[0]) && complete;
   }
+  double elapsed = (double)(monotonic_nanoseconds() - begun) / 1e9;
   if (json) {
-    fprintf(json, "\n]\n");
+    fprintf(json, "\n], \"elapsed_s\": %.0f}\n", elapsed);
     if (fclose(json) != 0) complete = false;
   }
+  printf("\n%zu rows in %.0f s\n", printed, elapsed);
   return complete ? 0 : 1;
 }
