@@ -71,13 +71,14 @@ let package = Package(
         "ObjectInvoke", "TokenProtocol", "Wire",
       ]),
     .target(
-      name: "StrongroomModule", dependencies: ["CryptokiModule"], exclude: ["exports.map"],
+      name: "StrongroomModule", dependencies: ["CryptokiModule"], exclude: ["exports.map", "link"],
       linkerSettings: [
         .unsafeFlags([
+          "-L\(Context.packageDirectory)/Sources/StrongroomModule/link",
           "-static-stdlib", "-use-ld=lld", "-Xlinker", "-soname=libstrongroom-pkcs11.so",
           "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/StrongroomModule/exports.map",
           "-Xlinker", "-z", "-Xlinker", "nodelete", "-Xlinker", "-z", "-Xlinker", "now",
-          "-Xlinker", "--as-needed",
+          "-Xlinker", "--as-needed", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
         ])
       ]),
     .executableTarget(
