@@ -60,7 +60,10 @@ let package = Package(
     .target(
       name: "MediaContainer", dependencies: ["CMedia"],
       linkerSettings: media.map { .linkedLibrary(String($0.dropFirst(3))) }),
-    .executableTarget(name: "strongroom-tee", dependencies: ["SecureWorld", "Configuration"]),
+    .executableTarget(
+      name: "strongroom-tee", dependencies: ["SecureWorld", "Configuration"],
+      // A libcrypto of its own, newer than the system's, where there is one: docs/libcrypto.md.
+      linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/lib"])]),
     .executableTarget(name: "strongroom-peripheral", dependencies: ["MediaPeripherals"]),
 
     // The normal world.
