@@ -7,6 +7,8 @@ SWIFT ?= swift
 # Functions are inlined across the rooms: without it a call of a few instructions in a lower room stays a call.
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -cross-module-optimization
 BUILD = .build/release
+# Whose libcrypto the secure world uses: newest, system, or a file (docs/libcrypto.md).
+LIBCRYPTO ?= newest
 
 libdir = $(DESTDIR)$(PREFIX)/lib
 libexecdir = $(DESTDIR)$(PREFIX)/libexec/strongroom
@@ -21,7 +23,7 @@ unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 all: build
 
 help:
-	@echo 'make build      release build of the module, the secure world and the tools'
+	@echo 'make build      release build of the module, the secure world and the tools; LIBCRYPTO=newest|system|FILE'
 	@echo 'make demo       protected video becomes pictures; INPUT=file.mp4 KEY=hex for your own'
 	@echo 'make test       unit tests, artefact check, C programs, published vectors, real client programs'
 	@echo 'make check      the same without the unit tests; ONLY=clients/gnutls runs one part'
@@ -31,6 +33,7 @@ help:
 
 build: dependencies-build
 	$(SWIFT) build $(RELEASE)
+	@packaging/libcrypto "$(LIBCRYPTO)" $(BUILD)/lib
 
 demo: dependencies-demo build
 	@conformance/demo/run
@@ -53,6 +56,9 @@ install: build
 	install -d $(libdir) $(libexecdir) $(bindir) $(includedir) $(modulesdir) $(docdir) $(unitdir)
 	install -s -m 755 $(BUILD)/libstrongroom-pkcs11.so $(libdir)/
 	install -s -m 755 $(BUILD)/strongroom-tee $(BUILD)/strongroom-peripheral $(libexecdir)/
+	rm -rf $(libexecdir)/lib
+	if [ -e $(BUILD)/lib/libcrypto.so.3 ]; then \
+	  install -D -m 755 $(BUILD)/lib/libcrypto.so.3 $(libexecdir)/lib/libcrypto.so.3; fi
 	install -s -m 755 $(BUILD)/strongroom $(bindir)/
 	install -m 644 include/pkcs11.h include/strongroom.h $(includedir)/
 	install -m 644 README.md CHANGELOG.md docs/*.md $(docdir)/

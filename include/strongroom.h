@@ -123,6 +123,12 @@ typedef struct CK_STRONGROOM_STATISTICS {
 } CK_STRONGROOM_STATISTICS;
 typedef CK_STRONGROOM_STATISTICS *CK_STRONGROOM_STATISTICS_PTR;
 
+/* What the secure world that serves this process is made of. */
+typedef struct CK_STRONGROOM_SECURE_WORLD_INFO {
+  CK_UTF8CHAR libcrypto[64]; /* its cryptographic library and version, padded with blanks: "OpenSSL 3.0.22 25 Aug 2026" */
+} CK_STRONGROOM_SECURE_WORLD_INFO;
+typedef CK_STRONGROOM_SECURE_WORLD_INFO *CK_STRONGROOM_SECURE_WORLD_INFO_PTR;
+
 typedef struct CK_STRONGROOM_FUNCTION_LIST CK_STRONGROOM_FUNCTION_LIST;
 typedef CK_STRONGROOM_FUNCTION_LIST *CK_STRONGROOM_FUNCTION_LIST_PTR;
 
@@ -195,6 +201,9 @@ struct CK_STRONGROOM_FUNCTION_LIST {
 
   /* Counters of this process. Needs no session. */
   CK_RV (*GetStatistics)(CK_STRONGROOM_STATISTICS_PTR pStatistics);
+
+  /* What serves this process. Needs no session; one crossing. */
+  CK_RV (*GetSecureWorldInfo)(CK_STRONGROOM_SECURE_WORLD_INFO_PTR pInfo);
 };
 
 #ifdef __cplusplus

@@ -39,6 +39,7 @@ CK_RV strongroom_Present(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hBuffer, i
 CK_RV strongroom_GetDisplayStatus(CK_SESSION_HANDLE hSession, CK_STRONGROOM_DISPLAY_STATUS_PTR pStatus);
 CK_RV strongroom_WriteContactSheet(CK_SESSION_HANDLE hSession);
 CK_RV strongroom_GetStatistics(CK_STRONGROOM_STATISTICS_PTR pStatistics);
+CK_RV strongroom_GetSecureWorldInfo(CK_STRONGROOM_SECURE_WORLD_INFO_PTR pInfo);
 
 #ifdef __cplusplus
 }

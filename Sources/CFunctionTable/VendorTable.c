@@ -23,4 +23,5 @@ const CK_STRONGROOM_FUNCTION_LIST strongroom_vendor_functions = {
   .GetDisplayStatus = strongroom_GetDisplayStatus,
   .WriteContactSheet = strongroom_WriteContactSheet,
   .GetStatistics = strongroom_GetStatistics,
+  .GetSecureWorldInfo = strongroom_GetSecureWorldInfo,
 };

@@ -28,6 +28,9 @@ public final class LibraryContext: Sendable {
     }
   }
 
+  /// The libcrypto that serves this process, in its own words: "OpenSSL 3.0.22 25 Aug 2026".
+  public static var version: String { OpenSSL_version(OPENSSL_VERSION).map { String(cString: $0) } ?? "unknown" }
+
   /// Keeps this process from ever reading a libcrypto configuration file. For processes of our own, at their start.
   public static func refuseConfigurationFile() {
     OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_LOAD_CONFIG), nil)

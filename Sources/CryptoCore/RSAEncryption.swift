@@ -94,6 +94,9 @@ extension RSAPrivateKey {
   /// below the modulus, and `.badPadding` for whatever else is wrong with it, without saying what: a caller who
   /// answers strangers answers both alike. How far the time tells is libcrypto's: its padding checks run in constant
   /// time up to the answer.
+  ///
+  /// With `.pkcs1` and a libcrypto that rejects implicitly (3.2 and later), wrong padding is no error: the answer is a
+  /// message made up from the key and the ciphertext, the same each time, so that nobody learns which paddings are right.
   public func decrypt(
     _ ciphertext: UnsafeRawBufferPointer, _ scheme: RSAEncryptionScheme
   ) throws(CryptoError) -> SecretBytes {

@@ -131,3 +131,11 @@ public func strongroom_GetStatistics(_ statistics: CK_STRONGROOM_STATISTICS_PTR?
     statistics.pointee = CK_STRONGROOM_STATISTICS(ulCrossings: UInt(try library.crossingCount()))
   }
 }
+
+@c @implementation
+public func strongroom_GetSecureWorldInfo(_ info: CK_STRONGROOM_SECURE_WORLD_INFO_PTR?) -> CK_RV {
+  inLibrary { (library) throws(ReturnValue) in
+    let info = try place(info)
+    setPadded(&info.pointee.libcrypto, try library.world().connection.libcryptoVersion())
+  }
+}

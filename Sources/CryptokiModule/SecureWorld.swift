@@ -23,9 +23,7 @@ struct SecureWorld: Sendable {
       throw .generalError
     }
     let connection = Connection(client)
-    let count = try connection.askRoot(.slotCount, writing: { _ in }) { (reader) throws(WireError) in
-      try reader.u32()
-    }
+    let count = try connection.askRoot(.slotCount) { (reader) throws(WireError) in try reader.u32() }
     // A secure world has a handful of slots; a number that is none shall not make this process reserve memory.
     guard count <= 4096 else { throw .deviceError }
     var slots: [Slot] = []
@@ -49,8 +47,13 @@ extension Connection {
     ) { (reader) throws(WireError) in try reader.u64() }
   }
 
+  /// The libcrypto that serves the secure world, in its own words.
+  func libcryptoVersion() throws(ReturnValue) -> [UInt8] {
+    try askRoot(.libcryptoVersion) { (reader) throws(WireError) in try reader.bytes() }
+  }
+
   fileprivate func askRoot<Reply>(
-    _ operation: RootOperation, writing write: (inout WireWriter) -> Void,
+    _ operation: RootOperation, writing write: (inout WireWriter) -> Void = { _ in },
     reading read: (inout WireReader) throws(WireError) -> Reply
   ) throws(ReturnValue) -> Reply {
     var reply: Reply?

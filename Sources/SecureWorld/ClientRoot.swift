@@ -1,3 +1,4 @@
+import CryptoCore
 import ObjectInvoke
 import RestrictedMemory
 import Synchronization
@@ -28,6 +29,10 @@ final class ClientRoot: InvocableObject {
     case .slotCount:
       try call.request.end()
       call.reply.u32(UInt32(truncatingIfNeeded: world.tokens.count))
+      return 0
+    case .libcryptoVersion:
+      try call.request.end()
+      call.reply.bytes(Array(LibraryContext.version.utf8))
       return 0
     case nil: throw InvocationError.malformed
     }

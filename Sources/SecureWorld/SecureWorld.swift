@@ -102,7 +102,7 @@ final class SecureWorld: Sendable {
       }
     }
     try server.start()
-    log.write("serving the store \(options.storeDirectory), \(tokens.count) slots")
+    log.write("serving the store \(options.storeDirectory), \(tokens.count) slots, with \(LibraryContext.version)")
     ready()
     server.waitUntilIdle(for: options.idleTime)
     // A client that connects from here on finds nobody, and starts the next secure world, which waits for this one's lock.

@@ -60,6 +60,8 @@ public enum RootOperation: UInt32, Sendable {
   case open = 0
   /// Reply: the number of slots (UInt32).
   case slotCount = 1
+  /// Reply: the libcrypto that serves the secure world, in its own words (bytes of UTF-8).
+  case libcryptoVersion = 2
 }
 
 /// The services of the secure world.

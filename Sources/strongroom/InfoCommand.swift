@@ -17,9 +17,14 @@ struct InfoCommand: ParsableCommand {
     show("module", module.path)
     show("library", "\(text(info.libraryDescription)) \(version(info.libraryVersion)), \(text(info.manufacturerID))")
     show("PKCS#11", version(info.cryptokiVersion))
-    let hasVendorInterface = (try? module.strongroom()) != nil
-    show("interface", hasVendorInterface ? "\(CK_STRONGROOM_INTERFACE_NAME) 1.0" : "no vendor interface")
-    if hasVendorInterface { try ConfigCommand.showSummary() }
+    let vendor = try? module.strongroom()
+    show("interface", vendor == nil ? "no vendor interface" : "\(CK_STRONGROOM_INTERFACE_NAME) 1.0")
+    if let vendor {
+      try ConfigCommand.showSummary()
+      var world = CK_STRONGROOM_SECURE_WORLD_INFO()
+      try module.call("GetSecureWorldInfo", vendor.GetSecureWorldInfo(&world))
+      show("cryptography", "\(text(world.libcrypto)), in the secure world")
+    }
     for slot in try module.slots(withToken: false) { try showSlot(module, slot) }
   }
 

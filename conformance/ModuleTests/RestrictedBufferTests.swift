@@ -230,6 +230,7 @@ extension ModuleSuite {
       #expect(vendor.Decode!(session, 1, buffer, 0, 1, 0, nil, nil) == CKR_ARGUMENTS_BAD)
       #expect(vendor.GetDisplayStatus!(session, nil) == CKR_ARGUMENTS_BAD)
       #expect(vendor.GetStatistics!(nil) == CKR_ARGUMENTS_BAD)
+      #expect(vendor.GetSecureWorldInfo!(nil) == CKR_ARGUMENTS_BAD)
     }
 
     @Test("before C_Initialize every function is CKR_CRYPTOKI_NOT_INITIALIZED")
@@ -237,6 +238,7 @@ extension ModuleSuite {
       await #expect(processExitsWith: .success) {
         var statistics = CK_STRONGROOM_STATISTICS()
         var status = CK_STRONGROOM_DISPLAY_STATUS()
+        var world = CK_STRONGROOM_SECURE_WORLD_INFO()
         let wanted = CKR_CRYPTOKI_NOT_INITIALIZED
         require(allocate(1, 16).0 == wanted, "AllocateBuffer")
         require(importBuffer(1, 0).0 == wanted, "ImportBuffer")
@@ -246,6 +248,7 @@ extension ModuleSuite {
         require(vendor.GetDisplayStatus!(1, &status) == wanted, "GetDisplayStatus")
         require(vendor.WriteContactSheet!(1) == wanted, "WriteContactSheet")
         require(vendor.GetStatistics!(&statistics) == wanted, "GetStatistics")
+        require(vendor.GetSecureWorldInfo!(&world) == wanted, "GetSecureWorldInfo")
       }
     }
   }

@@ -124,6 +124,7 @@ extension WorldSuite {
             $0.u32(1); $0.u32(0)
           }),
         Subject(object: .max, operation: RootOperation.slotCount.rawValue, message: []),
+        Subject(object: .max, operation: RootOperation.libcryptoVersion.rawValue, message: []),
         Subject(
           object: client.memory, operation: RestrictedMemoryOperation.allocate.rawValue,
           message: message {
