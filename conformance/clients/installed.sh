@@ -16,6 +16,7 @@ check "the module file names the installed module" \
   grep -qx "module: $prefix/lib/libstrongroom-pkcs11.so" "$prefix/share/p11-kit/modules/strongroom.module"
 shows "the installed tool runs" 'USAGE' "$prefix/bin/strongroom" --help
 
+printf 'store = %s/built\nidle-seconds = 1\n' "$work" > "$work/built.conf"
 MODULE=$prefix/lib/libstrongroom-pkcs11.so
 shows "the installed module starts its secure world" 'uninitialized' pkcs11-tool --module "$MODULE" --list-slots
 initialise_token
@@ -23,6 +24,9 @@ check "and makes a key" pkcs11-tool --module "$MODULE" --token-label "$TOKEN" --
   --key-type EC:prime256v1 --id 01 --label installed --usage-sign
 check "the secure world that runs is the installed one" \
   bash -c "readlink /proc/$(secure_worlds | head -n 1)/exe | grep -qx '$prefix/libexec/strongroom/strongroom-tee'"
+cryptography() { "$1/strongroom" info --module "$2" | grep '^  cryptography'; }
+check "with the libcrypto of the build" test "$(cryptography "$prefix/bin" "$MODULE")" = \
+  "$(STRONGROOM_CONF=$work/built.conf cryptography "$root/.build/release" "$root/.build/release/libstrongroom-pkcs11.so")"
 
 if ((EUID == 0)); then
   # The same for a user who owns nothing but a folder, with the standard place of the store.
