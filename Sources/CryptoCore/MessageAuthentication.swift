@@ -128,7 +128,7 @@ public final class MessageAuthenticationKey: Sendable {
 }
 
 /// A code computation in progress. Not for two threads at once. Its context goes back to the key at the end.
-public final class MessageAuthenticationCode {
+public struct MessageAuthenticationCode: ~Copyable {
   public let key: MessageAuthenticationKey
   private let context: OpaquePointer
 

@@ -40,6 +40,27 @@ final class KeyCache: Sendable {
   private static let capacity = 4096
 
   private let content = Mutex(Content())
+  /// Counts the times that everything was forgotten.
+  private let removals = Atomic<UInt64>(0)
+
+  /// The key that a session has used last, with what has to be as it was for it to be good still.
+  struct Recent {
+    fileprivate let generation: UInt64
+    fileprivate let removals: UInt64
+    fileprivate let key: KnownKey
+  }
+
+  /// The same for a session that mostly goes on with one key: found without a lock.
+  func find(_ handle: UInt64, in session: Session, _ recent: inout Recent?) throws(ReturnValue) -> KnownKey {
+    let removals = removals.load(ordering: .acquiring)
+    let generation = session.slot.connection.generation
+    if let recent, recent.key.handle == handle, recent.generation == generation, recent.removals == removals {
+      return recent.key
+    }
+    let key = try find(handle, in: session)
+    recent = Recent(generation: generation, removals: removals, key: key)
+    return key
+  }
 
   /// The key, asked for at the secure world when it is not known in the current generation.
   ///
@@ -71,5 +92,6 @@ final class KeyCache: Sendable {
 
   func removeAll() {
     content.withLock { $0.keys.removeAll() }
+    removals.wrappingAdd(1, ordering: .releasing)
   }
 }

@@ -10,13 +10,20 @@ enum Progress {
   case ended
 }
 
+/// A multi-part operation with a public key.
+final class LocalOperation {
+  var operation: Operation
+
+  init(_ operation: consuming Operation) { self.operation = operation }
+}
+
 /// An operation with a key, from its Init to its end: mechanism and key stay here until there is data, and go with it.
 ///
 /// With a public key all of it happens here. With any other key, a single-part operation is one crossing, and so is a
 /// multi-part signature or verification of little data, whose parts are gathered.
 final class KeyOperationState {
-  let function: KeyFunction
-  let mechanism: Mechanism
+  /// What goes to the secure world with the first data.
+  private let request: KeyOperation
   let facts: MechanismFacts
   let key: KnownKey
   /// The signature that C_VerifySignatureInit was given; nil in an operation of C_VerifyInit.
@@ -28,7 +35,7 @@ final class KeyOperationState {
     /// The secure world has the operation.
     case away
     /// In progress here, with a public key.
-    case local(Operation)
+    case local(LocalOperation)
   }
 
   private var stage = Stage.here
@@ -42,15 +49,18 @@ final class KeyOperationState {
   private static let gatheringLimit = 16384
 
   init(
-    _ function: KeyFunction, _ mechanism: Mechanism, _ facts: MechanismFacts, _ key: KnownKey,
-    givenSignature: [UInt8]? = nil
+    _ function: KeyFunction, _ mechanism: consuming Mechanism, _ facts: MechanismFacts, _ key: KnownKey,
+    in session: Session, givenSignature: [UInt8]? = nil
   ) {
-    self.function = function
-    self.mechanism = mechanism
+    request = KeyOperation(
+      session: session.reference, function: function, key: key.handle, mechanism: mechanism)
     self.facts = facts
     self.key = key
     self.givenSignature = givenSignature
   }
+
+  private var function: KeyFunction { request.function }
+  private var mechanism: Mechanism { request.mechanism }
 
   /// Throws CKR_KEY_FUNCTION_NOT_PERMITTED when the plaintext may go into restricted buffers only.
   private func checkOutputIsPermitted() throws(ReturnValue) {
@@ -88,13 +98,13 @@ final class KeyOperationState {
     if try output.settlesWithoutWork(bound) { return .active }
     let memory = output.memory(limit: bound.byteCount)
     if key.isPublic {
-      let operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
       let first = try operation.update(input, into: memory)
       let last = try operation.finish(into: UnsafeMutableRawBufferPointer(rebasing: memory[first...]))
       output.setCount(first + last)
       return .ended
     }
-    let request = KeyOperation(session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+    session.announce()
     try transfer(.perform, request, input, memory, output, in: session)
     return .ended
   }
@@ -103,15 +113,15 @@ final class KeyOperationState {
     _ data: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer, in session: Session
   ) throws(ReturnValue) -> Progress {
     if key.isPublic {
-      let operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
       _ = try operation.update(data, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       try operation.finishVerification(signature)
       return .ended
     }
     guard let signatureByteCount = UInt32(exactly: signature.count) else { throw .signatureLenRange }
-    let request = KeyOperation(
-      session: session.announced(), function: function, key: key.handle, mechanism: mechanism,
-      signatureByteCount: signatureByteCount)
+    session.announce()
+    var request = request
+    request.signatureByteCount = signatureByteCount
     try send(.perform, request, InputSegments(data, signature), in: session)
     return .ended
   }
@@ -123,11 +133,11 @@ final class KeyOperationState {
     _ input: UnsafeRawBufferPointer, into output: OutputBuffer, in session: Session
   ) throws(ReturnValue) -> Progress {
     if key.isPublic {
-      let operation = try localOperation()
-      let bound = OutputBound.exactly(operation.updateByteCount(for: input.count))
+      let local = try localOperation()
+      let bound = OutputBound.exactly(local.operation.updateByteCount(for: input.count))
       if try output.settlesWithoutWork(bound) { return .active }
       hasParts = true
-      output.setCount(try operation.update(input, into: output.memory(limit: bound.byteCount)))
+      output.setCount(try local.operation.update(input, into: output.memory(limit: bound.byteCount)))
       return .active
     }
     try checkOutputIsPermitted()
@@ -139,8 +149,7 @@ final class KeyOperationState {
       let request = ContinueOperation(session: session.announced(), function: function)
       try transfer(.update, request, input, memory, output, in: session)
     } else {
-      let request = KeyOperation(
-        session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+      session.announce()
       try transfer(.begin, request, input, memory, output, in: session)
       stage = .away
     }
@@ -153,7 +162,7 @@ final class KeyOperationState {
   func feed(_ input: UnsafeRawBufferPointer, in session: Session) throws(ReturnValue) -> Progress {
     hasParts = true
     if key.isPublic {
-      _ = try localOperation().update(input, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      _ = try localOperation().operation.update(input, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       return .active
     }
     if !isAway {
@@ -161,8 +170,7 @@ final class KeyOperationState {
         gathered.append(contentsOf: input)
         return .active
       }
-      let request = KeyOperation(
-        session: session.announced(), function: function, key: key.handle, mechanism: mechanism)
+      session.announce()
       try gathered.withBytes { (first) throws(ReturnValue) in
         try send(.begin, request, InputSegments(first, input), in: session)
       }
@@ -170,18 +178,18 @@ final class KeyOperationState {
       gathered = []
       return .active
     }
-    let request = ContinueOperation(session: session.announced(), function: function)
-    try send(.update, request, InputSegments(input), in: session)
+    let next = ContinueOperation(session: session.announced(), function: function)
+    try send(.update, next, InputSegments(input), in: session)
     return .active
   }
 
   /// C_EncryptFinal, C_DecryptFinal, C_SignFinal.
   func finish(into output: OutputBuffer, in session: Session) throws(ReturnValue) -> Progress {
     switch stage {
-    case .local(let operation):
-      let bound = OutputBound(byteCount: operation.finishByteCount, isExact: finishIsExact)
+    case .local(let local):
+      let bound = OutputBound(byteCount: local.operation.finishByteCount, isExact: finishIsExact)
       if try output.settlesWithoutWork(bound) { return .active }
-      output.setCount(try operation.finish(into: output.memory(limit: bound.byteCount)))
+      output.setCount(try local.operation.finish(into: output.memory(limit: bound.byteCount)))
       return .ended
     case .here:
       let input = gathered
@@ -202,7 +210,7 @@ final class KeyOperationState {
   /// C_VerifyFinal, C_VerifySignatureFinal.
   func finishVerification(_ signature: UnsafeRawBufferPointer, in session: Session) throws(ReturnValue) -> Progress {
     switch stage {
-    case .local(let operation): try operation.finishVerification(signature)
+    case .local(let local): try local.operation.finishVerification(signature)
     case .here:
       let data = gathered
       return try data.withBytes { (data) throws(ReturnValue) in
@@ -215,11 +223,12 @@ final class KeyOperationState {
     return .ended
   }
 
-  private func localOperation() throws(ReturnValue) -> Operation {
-    if case .local(let operation) = stage { return operation }
-    let operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
-    stage = .local(operation)
-    return operation
+  private func localOperation() throws(ReturnValue) -> LocalOperation {
+    if case .local(let local) = stage { return local }
+    let local = LocalOperation(
+      try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed()))
+    stage = .local(local)
+    return local
   }
 
   // MARK: Crossings

@@ -50,7 +50,7 @@ extension Session {
     guard let number = UInt32(exactly: mechanism.pointee.mechanism),
       let facts = MechanismTable.facts(MechanismType(rawValue: number)), facts.flags.contains(function.messageFlag)
     else { throw .mechanismInvalid }
-    let key = try slot.keys.find(UInt64(handle), in: self)
+    let key = try slot.keys.find(UInt64(handle), in: self, &operations.recentKey)
     // What a message will be checked by, with parameters that are always good.
     let any = Mechanism(facts.type, .gcm(iv: ShortBytes([UInt8](repeating: 0, count: 12)), aad: [], tagBitCount: 128))
     try KeyPolicy.check(key.description, any, for: function.messageFlag, usage: function.usage)

@@ -17,7 +17,7 @@ extension Session {
       throw .operationActive
     }
     let mechanism = try Mechanism(reading: mechanism)
-    let key = try slot.keys.find(UInt64(handle), in: self)
+    let key = try slot.keys.find(UInt64(handle), in: self, &operations.recentKey)
     let facts = try KeyPolicy.check(
       key.description, mechanism, for: function.mechanismFlag, usage: function.usage)
     if let givenSignature {
@@ -25,7 +25,8 @@ extension Session {
       let expected = Operation.outputByteCount(.sign, mechanism, facts, key.description, inputByteCount: 0)
       guard givenSignature.count == expected else { throw .signatureLenRange }
     }
-    operations[function] = KeyOperationState(function, mechanism, facts, key, givenSignature: givenSignature)
+    operations[function] = KeyOperationState(
+      function, mechanism, facts, key, in: self, givenSignature: givenSignature)
   }
 
   /// Runs one call of the active operation. What it throws ends the operation, but for CKR_BUFFER_TOO_SMALL and, from a

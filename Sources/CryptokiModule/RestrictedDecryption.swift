@@ -87,7 +87,7 @@ public func strongroom_DecryptIntoInit(
     guard mechanism != nil else { return session.endRestrictedDecryption(&operations) }
     guard operations.decrypt == nil, operations.decryptInto == nil else { throw .operationActive }
     let mechanism = try Mechanism(reading: mechanism)
-    let key = try session.slot.keys.find(UInt64(key), in: session)
+    let key = try session.slot.keys.find(UInt64(key), in: session, &operations.recentKey)
     try KeyPolicy.check(key.description, mechanism, for: .decrypt, usage: .decrypt)
     operations.decryptInto = RestrictedDecryption(mechanism: mechanism, key: key)
   }

@@ -7,18 +7,16 @@ import TokenProtocol
 
 /// An open session: made in the normal world; the secure world hears of it with the first request that names it.
 ///
-/// `@unchecked Sendable`: `operations`, `isClosed` and `isAnnounced` are touched with `lock` held only.
-final class Session: @unchecked Sendable {
+final class Session: Sendable {
   let handle: CK_SESSION_HANDLE
   /// The number by which the secure world knows it.
   let number: UInt32
   let slot: Slot
   let isReadWrite: Bool
 
-  private let lock = Mutex(())
-  private var operations = SessionOperations()
-  private var isClosed = false
-  private var isAnnounced = false
+  /// nil once the session is closed.
+  private let operations = Mutex<SessionOperations?>(SessionOperations())
+  private let isAnnounced = Atomic<Bool>(false)
 
   init(handle: CK_SESSION_HANDLE, number: UInt32, slot: Slot, isReadWrite: Bool) {
     self.handle = handle
@@ -30,17 +28,25 @@ final class Session: @unchecked Sendable {
   /// Runs `body` alone in this session. Throws CKR_SESSION_HANDLE_INVALID when the session was closed meanwhile.
   @inline(__always)
   func withOperations(_ body: (inout SessionOperations) throws(ReturnValue) -> Void) throws(ReturnValue) {
-    try lock.withLock { (_) throws(ReturnValue) in
-      guard !isClosed else { throw .sessionHandleInvalid }
-      try body(&operations)
+    try operations.withLock { (operations) throws(ReturnValue) in
+      guard operations != nil else { throw .sessionHandleInvalid }
+      try body(&operations!)
     }
   }
 
   /// The session in a request: from now on the secure world has a record of it, which closing it has to remove.
   /// To be called inside `withOperations`.
   func announced() -> SessionReference {
-    isAnnounced = true
-    return SessionReference(number: number, isReadWrite: isReadWrite)
+    announce()
+    return reference
+  }
+
+  /// The session in a request that is yet to be made.
+  var reference: SessionReference { SessionReference(number: number, isReadWrite: isReadWrite) }
+
+  /// What `announced` does, for a request that has the reference already.
+  func announce() {
+    if !isAnnounced.load(ordering: .relaxed) { isAnnounced.store(true, ordering: .relaxed) }
   }
 
   /// Set in the numbers by which the secure world knows the sessions of multi-part messages: a message operation may be
@@ -49,17 +55,14 @@ final class Session: @unchecked Sendable {
 
   /// The session of multi-part messages in a request.
   func announcedForMessages() -> SessionReference {
-    isAnnounced = true
+    announce()
     return SessionReference(number: number | Self.messageMark, isReadWrite: isReadWrite)
   }
 
   /// Ends the session after the call that is running in it, and tells whether the secure world has a record of it.
   func close() -> Bool {
-    lock.withLock { _ in
-      isClosed = true
-      operations = SessionOperations()
-      return isAnnounced
-    }
+    operations.withLock { $0 = nil }
+    return isAnnounced.load(ordering: .relaxed)
   }
 
   /// The state by mode and login (PKCS#11 3.2, 3.3 and C_GetSessionInfo).
@@ -88,6 +91,8 @@ struct SessionOperations {
   var search: SearchState?
   /// The last hash computation, kept to be started again.
   var idleDigest: Digest?
+  /// The key that an operation was started with last.
+  var recentKey: KeyCache.Recent?
 
   subscript(function: KeyFunction) -> KeyOperationState? {
     get {

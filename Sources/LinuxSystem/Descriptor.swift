@@ -78,11 +78,13 @@ public struct Descriptor: ~Copyable, Sendable {
 
 /// Descriptors that arrived with a message: whoever wants one takes it, the others are closed.
 public struct DescriptorList: ~Copyable, Sendable {
-  private var numbers: [Int32]
+  // Mostly there are none: a list of nothing is made and given up with every invocation, and costs nothing.
+  private var numbers: [Int32]?
 
   /// An empty list.
+  @inline(__always)
   public init() {
-    numbers = []
+    numbers = nil
   }
 
   init(adopting numbers: [Int32]) {
@@ -90,32 +92,35 @@ public struct DescriptorList: ~Copyable, Sendable {
   }
 
   deinit {
-    for number in numbers { close(number) }
+    if let numbers { for number in numbers { close(number) } }
   }
 
-  public var count: Int { numbers.count }
-  public var isEmpty: Bool { numbers.isEmpty }
+  public var count: Int { numbers?.count ?? 0 }
+  public var isEmpty: Bool { count == 0 }
 
   /// Takes the first of the remaining descriptors.
   public mutating func takeFirst() -> Descriptor? {
-    numbers.isEmpty ? nil : Descriptor(adopting: numbers.removeFirst())
+    guard var left = numbers, !left.isEmpty else { return nil }
+    let first = left.removeFirst()
+    numbers = left
+    return Descriptor(adopting: first)
   }
 
   /// Takes all of the remaining descriptors.
   public mutating func takeAll() -> DescriptorList {
-    let taken = DescriptorList(adopting: numbers)
-    numbers = []
+    let taken = DescriptorList(adopting: numbers ?? [])
+    numbers = nil
     return taken
   }
 
   /// Adds a descriptor at the end.
   public mutating func append(_ descriptor: consuming Descriptor) {
-    numbers.append(descriptor.relinquish())
+    numbers = (numbers ?? []) + [descriptor.relinquish()]
   }
 
   /// Lends the numbers, in their order.
   public borrowing func withNumbers<R, E: Error>(_ body: ([Int32]) throws(E) -> R) throws(E) -> R {
-    try body(numbers)
+    try body(numbers ?? [])
   }
 }
 

@@ -62,6 +62,10 @@ public struct SharedCounter: @unchecked Sendable {
   public func store(_ value: UInt64) { clinux_store64_release(address, value) }
   @inline(__always)
   public func storeRelaxed(_ value: UInt64) { clinux_store64_relaxed(address, value) }
+  /// Stores with a full fence: a load after it cannot have been made before it.
+  @inline(__always)
+  @discardableResult
+  public func exchange(_ value: UInt64) -> UInt64 { clinux_exchange64(address, value) }
 }
 
 /// A full fence between what this thread did before and what it does after.

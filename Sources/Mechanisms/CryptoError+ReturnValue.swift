@@ -19,7 +19,9 @@ extension CryptoError {
 
 /// Runs `body` and folds what CryptoCore throws into the CKR for an operation of kind `function`.
 @inline(__always)
-func folding<R>(_ function: KeyFunction, _ body: () throws(CryptoError) -> R) throws(ReturnValue) -> R {
+func folding<R: ~Copyable>(
+  _ function: KeyFunction, _ body: () throws(CryptoError) -> R
+) throws(ReturnValue) -> R {
   do throws(CryptoError) {
     return try body()
   } catch {

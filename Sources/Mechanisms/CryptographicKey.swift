@@ -21,7 +21,9 @@ public final class CryptographicKey: Sendable {
 
   let material: Material
   /// Keys for MACs by hash; the place after the last hash is CMAC's.
-  private let authenticationKeys = Mutex<[MessageAuthenticationKey?]>([])
+  private let authenticationKeys = InlineArray<12, AtomicLazyReference<MessageAuthenticationKey>> { _ in
+    AtomicLazyReference()
+  }
 
   init(_ material: Material) {
     self.material = material
@@ -88,9 +90,8 @@ public final class CryptographicKey: Sendable {
 
   /// The kept state for HMAC with `hash`, or for AES-CMAC when it is nil.
   func authenticationKey(_ hash: HashAlgorithm?) throws(ReturnValue) -> MessageAuthenticationKey {
-    let place = hash.map { Int($0.rawValue) } ?? HashAlgorithm.allCases.count
-    let kept = authenticationKeys.withLock { place < $0.count ? $0[place] : nil }
-    if let kept { return kept }
+    let place = hash.map { Int($0.rawValue) } ?? authenticationKeys.count - 1
+    if let kept = authenticationKeys[place].load() { return kept }
     let secret = try secret
     let made: MessageAuthenticationKey
     do throws(CryptoError) {
@@ -102,10 +103,6 @@ public final class CryptographicKey: Sendable {
     } catch {
       throw error.kind == .unsupported ? .mechanismInvalid : .generalError
     }
-    authenticationKeys.withLock { keys in
-      if keys.isEmpty { keys = Array(repeating: nil, count: HashAlgorithm.allCases.count + 1) }
-      keys[place] = made
-    }
-    return made
+    return authenticationKeys[place].storeIfNil(made)
   }
 }

@@ -40,10 +40,37 @@ public struct KeyDescription: Sendable, Equatable {
   public var usage: KeyUsage
   /// Bits of the modulus or the field; bytes of a secret key.
   public var size: UInt32
+  /// What few keys have, so that a description is copied without counting references.
+  private var lists: Lists?
+
+  private struct Lists: Equatable {
+    var allowedMechanisms: [MechanismType] = []
+    var publicParts: [[UInt8]] = []
+  }
+
   /// CKA_ALLOWED_MECHANISMS; empty when the key does not restrict them.
-  public var allowedMechanisms: [MechanismType]
+  public var allowedMechanisms: [MechanismType] {
+    get { lists?.allowedMechanisms ?? [] }
+    set { setLists(newValue, publicParts) }
+  }
+
   /// Of a public key: modulus and public exponent (RSA), or CKA_EC_PARAMS and the point without DER wrapping. Else empty.
-  public var publicParts: [[UInt8]]
+  public var publicParts: [[UInt8]] {
+    get { lists?.publicParts ?? [] }
+    set { setLists(allowedMechanisms, newValue) }
+  }
+
+  private mutating func setLists(_ allowedMechanisms: [MechanismType], _ publicParts: [[UInt8]]) {
+    lists =
+      allowedMechanisms.isEmpty && publicParts.isEmpty
+      ? nil : Lists(allowedMechanisms: allowedMechanisms, publicParts: publicParts)
+  }
+
+  /// Whether CKA_ALLOWED_MECHANISMS admits a mechanism.
+  public func allows(_ mechanism: MechanismType) -> Bool {
+    guard let lists, !lists.allowedMechanisms.isEmpty else { return true }
+    return lists.allowedMechanisms.contains(mechanism)
+  }
 
   public init(
     objectClass: ObjectClass, keyType: KeyType, usage: KeyUsage, size: UInt32, allowedMechanisms: [MechanismType] = [],
@@ -53,8 +80,7 @@ public struct KeyDescription: Sendable, Equatable {
     self.keyType = keyType
     self.usage = usage
     self.size = size
-    self.allowedMechanisms = allowedMechanisms
-    self.publicParts = publicParts
+    setLists(allowedMechanisms, publicParts)
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
@@ -62,12 +88,13 @@ public struct KeyDescription: Sendable, Equatable {
     keyType = KeyType(rawValue: UInt(try reader.u32()))
     usage = KeyUsage(rawValue: try reader.u32())
     size = try reader.u32()
-    allowedMechanisms = []
+    var allowedMechanisms: [MechanismType] = []
     for _ in 0..<(try reader.count(ofElementsAtLeast: 4)) {
       allowedMechanisms.append(MechanismType(rawValue: try reader.u32()))
     }
-    publicParts = []
+    var publicParts: [[UInt8]] = []
     for _ in 0..<(try reader.count(ofElementsAtLeast: 4)) { publicParts.append(try reader.bytes()) }
+    setLists(allowedMechanisms, publicParts)
   }
 
   public func write(to writer: inout WireWriter) {

@@ -17,9 +17,7 @@ public enum KeyPolicy {
     guard facts.family.accepts(key, for: flag) else { throw .keyTypeInconsistent }
     guard facts.admitsSize(of: key) else { throw .keySizeRange }
     guard key.usage.contains(usage) else { throw .keyFunctionNotPermitted }
-    guard key.allowedMechanisms.isEmpty || key.allowedMechanisms.contains(mechanism.type) else {
-      throw .mechanismInvalid
-    }
+    guard key.allows(mechanism.type) else { throw .mechanismInvalid }
     try facts.checkParameters(mechanism.parameters, for: flag)
     return facts
   }

@@ -8,7 +8,7 @@ public enum KeyTransport {
   public static func wrap(
     _ encoded: SecretBytes, mechanism: Mechanism, facts: MechanismFacts, with key: CryptographicKey
   ) throws(ReturnValue) -> [UInt8] {
-    let operation = try Operation(function: .encrypt, mechanism: mechanism, facts: facts, key: key)
+    var operation = try Operation(function: .encrypt, mechanism: mechanism, facts: facts, key: key)
     let input = try padded(encoded, for: facts.family)
     return try input.withBytes { (input) throws(ReturnValue) in
       let room = operation.updateByteCount(for: input.count)
@@ -36,7 +36,7 @@ public enum KeyTransport {
     _ wrapped: UnsafeRawBufferPointer, mechanism: Mechanism, facts: MechanismFacts, with key: CryptographicKey
   ) throws(ReturnValue) -> SecretBytes {
     do throws(ReturnValue) {
-      let operation = try Operation(function: .decrypt, mechanism: mechanism, facts: facts, key: key)
+      var operation = try Operation(function: .decrypt, mechanism: mechanism, facts: facts, key: key)
       let room = operation.updateByteCount(for: wrapped.count)
       let head = try SecretBytes(count: room) { (output) throws(ReturnValue) in
         try operation.update(wrapped, into: output)

@@ -49,14 +49,17 @@ public enum MechanismTable {
 
   /// The facts about a mechanism, or nil when the token does not have it.
   public static func facts(_ type: MechanismType) -> MechanismFacts? {
-    var low = 0
-    var high = all.count
-    while low < high {
-      let middle = (low + high) / 2
-      if all[middle].type.rawValue < type.rawValue { low = middle + 1 } else { high = middle }
-    }
-    return low < all.count && all[low].type == type ? all[low] : nil
+    guard type.rawValue < UInt32(places.count) else { return nil }
+    let place = Int(places[Int(type.rawValue)])
+    return place == 0 ? nil : all[place - 1]
   }
+
+  /// The place of each mechanism in `all`, from 1, by its CKM_ value; 0 where there is none.
+  private static let places: [UInt8] = {
+    var places = [UInt8](repeating: 0, count: Int(all.last?.type.rawValue ?? 0) + 1)
+    for (index, facts) in all.enumerated() { places[Int(facts.type.rawValue)] = UInt8(index + 1) }
+    return places
+  }()
 
   /// The hash that a digest mechanism names, as in the parameters of PSS and OAEP.
   public static func hash(named type: MechanismType) -> HashAlgorithm? {

@@ -10,23 +10,30 @@ import Wire
 ///
 /// Plaintext of an authenticated cipher is withheld until the tag has been verified. Mechanisms that are single-part by
 /// nature (raw RSA, ECDSA over a digest, EdDSA, key wrap) gather their parts.
-public final class Operation {
+public struct Operation: ~Copyable {
   public let function: KeyFunction
   /// CKA_ALWAYS_AUTHENTICATE and the like are decided before an operation exists; it holds the key it was given.
   public let key: CryptographicKey
   private let mechanism: Mechanism
   private let family: MechanismFamily
-  private var state: State
+  private let state: State
+  /// The computation of a MAC, in the state `authentication`.
+  private var code: MessageAuthenticationCode?
+  /// How much a counter takes before it would wrap; nil when nothing bounds it.
+  private var bytesLeft: UInt64?
+  /// Whether the tag of an operation that withholds its output has been verified.
+  private var isVerified = false
+  /// The digest that is signed, once it is computed: a signature that found no room is asked for again.
+  private var finishedDigest: [UInt8]?
 
   private enum State {
     /// Output follows input.
-    /// `bytesLeft`: how much a counter takes before it would wrap; nil when nothing bounds it.
-    case cipher(CipherOperation, bytesLeft: UInt64?)
+    case cipher(CipherOperation)
     /// Decryption whose output waits for the tag.
-    case withheld(CipherOperation, WithheldBytes, verified: Bool)
-    case authentication(MessageAuthenticationCode, byteCount: Int)
+    case withheld(CipherOperation, WithheldBytes)
+    case authentication(byteCount: Int)
     /// Signature over a digest computed here.
-    case digest(Digest, finished: [UInt8]?)
+    case digest(Digest)
     /// Input that is needed whole.
     case gathered(WithheldBytes)
   }
@@ -35,26 +42,30 @@ public final class Operation {
   public init(
     function: KeyFunction, mechanism: Mechanism, facts: MechanismFacts, key: CryptographicKey
   ) throws(ReturnValue) {
+    let authentication = try Self.authentication(mechanism.parameters, facts.family, key)
+    let state: State =
+      if let authentication { .authentication(byteCount: authentication.byteCount) } else {
+        try Self.begin(function, mechanism.parameters, facts.family, key)
+      }
+    code = try folding(function) { () throws(CryptoError) in try authentication?.key.begin() }
+    self.state = state
     self.function = function
     self.key = key
     self.mechanism = mechanism
     family = facts.family
-    state = try Self.begin(function, mechanism.parameters, facts.family, key)
+    if case .counter(let bitCount, let block) = mechanism.parameters {
+      bytesLeft = block.withUnsafeBytes { block in
+        Self.bytes(ofBlocks: counterBlocksBeforeWrap(firstBlock: block, counterBits: Int(bitCount)))
+      }
+    }
   }
 
   private static func begin(
     _ function: KeyFunction, _ parameters: MechanismParameters, _ family: MechanismFamily, _ key: CryptographicKey
   ) throws(ReturnValue) -> State {
     switch (family, parameters) {
-    case (.hmac(let hash, false), _):
-      return try authentication(function, key.authenticationKey(hash), byteCount: hash.digestByteCount)
-    case (.hmac(let hash, true), .macByteCount(let count)):
-      return try authentication(function, key.authenticationKey(hash), byteCount: Int(count))
-    case (.aesCMAC(false), _): return try authentication(function, key.authenticationKey(nil), byteCount: 16)
-    case (.aesCMAC(true), .macByteCount(let count)):
-      return try authentication(function, key.authenticationKey(nil), byteCount: Int(count))
     case (.rsaPKCS(let hash?), _), (.rsaPSS(let hash?), _), (.ecdsa(let hash?), _):
-      return .digest(try folding(function) { () throws(CryptoError) in try Digest(hash) }, finished: nil)
+      return .digest(try folding(function) { () throws(CryptoError) in try Digest(hash) })
     case (.rsaPKCS, _), (.rsaPSS, _), (.ecdsa, _), (.rsaRaw, _), (.rsaOAEP, _), (.edDSA, _), (.aesKeyWrap, _),
       (.aesKeyWrapPadded, _):
       return .gathered(WithheldBytes())
@@ -62,10 +73,17 @@ public final class Operation {
     }
   }
 
+  /// The key and the length of a MAC; nil for another mechanism.
   private static func authentication(
-    _ function: KeyFunction, _ key: MessageAuthenticationKey, byteCount: Int
-  ) throws(ReturnValue) -> State {
-    .authentication(try folding(function) { () throws(CryptoError) in try key.begin() }, byteCount: byteCount)
+    _ parameters: MechanismParameters, _ family: MechanismFamily, _ key: CryptographicKey
+  ) throws(ReturnValue) -> (key: MessageAuthenticationKey, byteCount: Int)? {
+    switch (family, parameters) {
+    case (.hmac(let hash, false), _): (try key.authenticationKey(hash), hash.digestByteCount)
+    case (.hmac(let hash, true), .macByteCount(let count)): (try key.authenticationKey(hash), Int(count))
+    case (.aesCMAC(false), _): (try key.authenticationKey(nil), 16)
+    case (.aesCMAC(true), .macByteCount(let count)): (try key.authenticationKey(nil), Int(count))
+    default: nil
+    }
   }
 
   private static func cipher(
@@ -76,19 +94,14 @@ public final class Operation {
       try folding(function) { () throws(CryptoError) in try key.begin(mode, direction) }
     }
     switch (family, parameters) {
-    case (.aesECB, _): return .cipher(try operation(.ecb), bytesLeft: nil)
+    case (.aesECB, _): return .cipher(try operation(.ecb))
     case (.aesCBC, .iv(let iv)):
-      return .cipher(
-        try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbc(iv: iv)) }, bytesLeft: nil)
+      return .cipher(try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbc(iv: iv)) })
     case (.aesCBCPad, .iv(let iv)):
+      return .cipher(try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbcPadded(iv: iv)) })
+    case (.aesCTR, .counter(_, let block)):
       return .cipher(
-        try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbcPadded(iv: iv)) }, bytesLeft: nil)
-    case (.aesCTR, .counter(let bitCount, let block)):
-      return try block.withUnsafeBytes { (block) throws(ReturnValue) in
-        .cipher(
-          try operation(.counter(firstBlock: block)),
-          bytesLeft: bytes(ofBlocks: counterBlocksBeforeWrap(firstBlock: block, counterBits: Int(bitCount))))
-      }
+        try block.withUnsafeBytes { (block) throws(ReturnValue) in try operation(.counter(firstBlock: block)) })
     case (.aesGCM, .gcm(let iv, let aad, let tagBitCount)):
       let cipher = try iv.withUnsafeBytes { (iv) throws(ReturnValue) in
         try operation(.gcm(iv: iv, tagByteCount: Int(tagBitCount / 8), tag: .behindCiphertext))
@@ -98,8 +111,8 @@ public final class Operation {
           try aad.withRawBytes { (aad) throws(CryptoError) in try cipher.authenticate(aad) }
         }
       }
-      return function == .encrypt
-        ? .cipher(cipher, bytesLeft: nil) : .withheld(cipher, WithheldBytes(), verified: false)
+      if function == .encrypt { return .cipher(cipher) }
+      return .withheld(cipher, WithheldBytes())
     default: throw .mechanismInvalid
     }
   }
@@ -115,15 +128,18 @@ public final class Operation {
 
   /// How many bytes `update` will write for `inputByteCount` more bytes; exact.
   public func updateByteCount(for inputByteCount: Int) -> Int {
-    if case .cipher(let cipher, _) = state { cipher.outputByteCount(forUpdate: inputByteCount) } else { 0 }
+    switch state {
+    case .cipher(let cipher): cipher.outputByteCount(forUpdate: inputByteCount)
+    default: 0
+    }
   }
 
   /// The most that `finish` will write; exact, but for CBC with padding and RSA decryption, which may write less.
   public var finishByteCount: Int {
     switch state {
-    case .cipher(let cipher, _): cipher.finishByteCount
-    case .withheld(_, let bytes, _): bytes.count
-    case .authentication(_, let byteCount): byteCount
+    case .cipher(let cipher): cipher.finishByteCount
+    case .withheld(_, let bytes): bytes.count
+    case .authentication(let byteCount): byteCount
     case .digest: signatureByteCount
     case .gathered(let bytes): gatheredByteCount(bytes.count)
     }
@@ -132,7 +148,8 @@ public final class Operation {
   /// Bytes of input or output that the operation holds in memory, for quotas.
   public var heldByteCount: Int {
     switch state {
-    case .withheld(_, let bytes, _), .gathered(let bytes): bytes.count
+    case .withheld(_, let bytes): bytes.count
+    case .gathered(let bytes): bytes.count
     case .cipher, .authentication, .digest: 0
     }
   }
@@ -169,7 +186,7 @@ public final class Operation {
   public func checkInput(byteCount: Int) throws(ReturnValue) {
     let fits =
       switch state {
-      case .cipher(_, let bytesLeft?): UInt64(byteCount) <= bytesLeft
+      case .cipher: bytesLeft.map { UInt64(byteCount) <= $0 } ?? true
       case .gathered(let bytes): bytes.count.saturatingAdd(byteCount) <= longestGathered
       default: true
       }
@@ -179,24 +196,24 @@ public final class Operation {
   // MARK: Parts
 
   /// Takes in `input` and answers how many bytes it wrote to `output`. `output` may be the memory of `input`.
-  public func update(
+  public mutating func update(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(ReturnValue) -> Int {
     switch state {
-    case .cipher(let cipher, let bytesLeft):
+    case .cipher(let cipher):
       try checkInput(byteCount: input.count)
       let count = try folding(function) { () throws(CryptoError) in try cipher.update(input, into: output) }
-      if let bytesLeft { state = .cipher(cipher, bytesLeft: bytesLeft - UInt64(input.count)) }
+      if let left = bytesLeft { bytesLeft = left - UInt64(input.count) }
       return count
-    case .withheld(let cipher, let bytes, _):
+    case .withheld(let cipher, let bytes):
       try folding(function) { () throws(CryptoError) in
         try bytes.append(atMost: cipher.outputByteCount(forUpdate: input.count)) { (room) throws(CryptoError) in
           try cipher.update(input, into: room)
         }
       }
-    case .authentication(let code, _):
-      try folding(function) { () throws(CryptoError) in try code.update(input) }
-    case .digest(let digest, _):
+    case .authentication:
+      try folding(function) { () throws(CryptoError) in try code?.update(input) }
+    case .digest(let digest):
       try folding(function) { () throws(CryptoError) in try digest.update(input) }
     case .gathered(let bytes):
       // Data that can never be valid is not collected: a single block of RSA, a digest.
@@ -207,9 +224,9 @@ public final class Operation {
   }
 
   /// Ends an encryption, decryption or signature: writes the last bytes to `output` and answers their count.
-  public func finish(into output: UnsafeMutableRawBufferPointer) throws(ReturnValue) -> Int {
+  public mutating func finish(into output: UnsafeMutableRawBufferPointer) throws(ReturnValue) -> Int {
     switch state {
-    case .cipher(let cipher, _):
+    case .cipher(let cipher):
       return try folding(function) { () throws(CryptoError) in try cipher.finish(into: output) }
     case .withheld:
       guard output.count >= finishByteCount else { throw .bufferTooSmall }
@@ -219,21 +236,21 @@ public final class Operation {
         place += piece.count
       }
       return place
-    case .authentication(let code, let byteCount):
+    case .authentication(let byteCount):
       guard output.count >= byteCount else { throw .bufferTooSmall }
-      return try authenticationCode(code) { (full: UnsafeRawBufferPointer) throws(ReturnValue) in
+      return try authenticationCode { (full: UnsafeRawBufferPointer) throws(ReturnValue) in
         output.copyBytes(from: full.prefix(byteCount))
         return byteCount
       }
-    case .digest(let digest, let finished):
+    case .digest(let digest):
       guard output.count >= finishByteCount else { throw .bufferTooSmall }
       let hash: [UInt8]
-      if let finished {
-        hash = finished
+      if let finishedDigest {
+        hash = finishedDigest
       } else {
         hash = try folding(function) { () throws(CryptoError) in try digest.finish() }
+        finishedDigest = hash
       }
-      state = .digest(digest, finished: hash)
       return try hash.withRawBytes { (hash) throws(ReturnValue) in try sign(hash, into: output) }
     case .gathered(let bytes):
       guard output.count >= finishByteCount || mayWriteLess else { throw .bufferTooSmall }
@@ -248,32 +265,38 @@ public final class Operation {
 
   /// Verifies the tag of an operation that withholds its output, and then lends the output in pieces.
   /// May be called again when `body` threw. Throws CKR_ENCRYPTED_DATA_INVALID, with nothing lent, on a wrong tag.
-  public func finishWithheld(_ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> Void) throws(ReturnValue) {
-    guard case .withheld(let cipher, let bytes, let verified) = state else { throw .operationNotInitialized }
-    if !verified {
-      _ = try folding(function) { () throws(CryptoError) in
-        try cipher.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+  public mutating func finishWithheld(_ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> Void) throws(ReturnValue) {
+    switch state {
+    case .withheld(let cipher, let bytes):
+      if !isVerified {
+        _ = try folding(function) { () throws(CryptoError) in
+          try cipher.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        }
+        isVerified = true
       }
-      state = .withheld(cipher, bytes, verified: true)
+      try bytes.forEach(body)
+    default: throw .operationNotInitialized
     }
-    try bytes.forEach(body)
   }
 
   /// Whether the operation withholds its output until its end, so that `finishWithheld` serves it.
   public var withholdsOutput: Bool {
-    if case .withheld = state { true } else { false }
+    switch state {
+    case .withheld: true
+    default: false
+    }
   }
 
   /// Ends a verification. Throws CKR_SIGNATURE_LEN_RANGE or CKR_SIGNATURE_INVALID unless `signature` is right.
-  public func finishVerification(_ signature: UnsafeRawBufferPointer) throws(ReturnValue) {
+  public mutating func finishVerification(_ signature: UnsafeRawBufferPointer) throws(ReturnValue) {
     switch state {
-    case .authentication(let code, let byteCount):
+    case .authentication(let byteCount):
       guard signature.count == byteCount else { throw .signatureLenRange }
-      let matches = try authenticationCode(code) { (full: UnsafeRawBufferPointer) throws(ReturnValue) in
+      let matches = try authenticationCode { (full: UnsafeRawBufferPointer) throws(ReturnValue) in
         constantTimeEqual(UnsafeRawBufferPointer(rebasing: full.prefix(byteCount)), signature)
       }
       guard matches else { throw .signatureInvalid }
-    case .digest(let digest, _):
+    case .digest(let digest):
       let hash = try folding(function) { () throws(CryptoError) in try digest.finish() }
       try hash.withRawBytes { (hash) throws(ReturnValue) in try verify(hash, signature) }
     case .gathered(let bytes):
@@ -283,13 +306,13 @@ public final class Operation {
   }
 
   private func authenticationCode<R>(
-    _ code: MessageAuthenticationCode, _ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> R
+    _ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> R
   ) throws(ReturnValue) -> R {
     var full = InlineArray<64, UInt8>(repeating: 0)
     var span = full.mutableSpan
     return try span.withUnsafeMutableBytes { (memory) throws(ReturnValue) in
       defer { wipe(memory) }
-      let count = try folding(function) { () throws(CryptoError) in try code.finish(into: memory) }
+      let count = try folding(function) { () throws(CryptoError) in try code?.finish(into: memory) ?? 0 }
       return try body(UnsafeRawBufferPointer(rebasing: memory.prefix(count)))
     }
   }

@@ -1,11 +1,9 @@
 import CLinux
 import LinuxSystem
 
-/// A channel's shared memory as one side maps it, with the addresses of its parts.
-///
-/// The mapping is not inherited by a forked child and not shown in a core file.
-final class ChannelMemory: Sendable {
-  let region: SharedRegion
+/// The addresses of the parts of a channel's shared memory, as long as its `ChannelMapping` lives.
+struct ChannelMemory: @unchecked Sendable {
+  // Sendable: constant addresses; the protocol says who writes when.
   let spinHint: SharedWord
   let serverAsleep: SharedWord
   let serverProcessor: SharedWord
@@ -14,24 +12,15 @@ final class ChannelMemory: Sendable {
   let inputTaken: SharedCounter
   let outputPut: SharedCounter
   let outputTaken: SharedCounter
-  nonisolated(unsafe) let requestLine: UnsafeMutableRawPointer
-  nonisolated(unsafe) let inlineRequest: UnsafeMutableRawPointer
-  nonisolated(unsafe) let replyLine: UnsafeMutableRawPointer
-  nonisolated(unsafe) let inlineReply: UnsafeMutableRawPointer
-  // Each ring is mapped twice in a row. `nonisolated(unsafe)`: constant addresses; the protocol says who writes when.
-  nonisolated(unsafe) let inputRing: UnsafeMutableRawPointer
-  nonisolated(unsafe) let outputRing: UnsafeMutableRawPointer
+  let requestLine: UnsafeMutableRawPointer
+  let inlineRequest: UnsafeMutableRawPointer
+  let replyLine: UnsafeMutableRawPointer
+  let inlineReply: UnsafeMutableRawPointer
+  // Each ring is mapped twice in a row.
+  let inputRing: UnsafeMutableRawPointer
+  let outputRing: UnsafeMutableRawPointer
 
-  private static let windows: [SharedRegion.Window] = {
-    let head = SharedRegion.Window(fileOffset: 0, byteCount: ChannelLayout.inputRing)
-    let input = SharedRegion.Window(fileOffset: ChannelLayout.inputRing, byteCount: ChannelLayout.ringByteCount)
-    let output = SharedRegion.Window(fileOffset: ChannelLayout.outputRing, byteCount: ChannelLayout.ringByteCount)
-    return [head, input, input, output, output]
-  }()
-
-  private init(_ region: SharedRegion) {
-    self.region = region
-    let base = region.base
+  fileprivate init(_ base: UnsafeMutableRawPointer) {
     spinHint = SharedWord(base + ChannelLayout.spinHint)
     serverAsleep = SharedWord(base + ChannelLayout.serverAsleep)
     serverProcessor = SharedWord(base + ChannelLayout.serverProcessor)
@@ -48,10 +37,74 @@ final class ChannelMemory: Sendable {
     outputRing = base + ChannelLayout.inputRing + 2 * ChannelLayout.ringByteCount
   }
 
+  var requestSequence: SharedWord {
+    @inline(__always) get { SharedWord(requestLine + ChannelLayout.RequestField.sequence) }
+  }
+  var requestEvents: SharedWord {
+    @inline(__always) get { SharedWord(requestLine + ChannelLayout.RequestField.events) }
+  }
+  /// Publishes a request: its number and a new count of events, which lie side by side, in one store with a full fence.
+  /// A second store would take the line away from the server while it reads it.
+  @inline(__always)
+  func publishRequest(_ sequence: UInt32) {
+    let events = requestEvents.loadRelaxed() &+ 1
+    SharedCounter(requestLine).exchange((UInt64(events) << 32 | UInt64(sequence)).littleEndian)
+  }
+  /// Publishes an answer in the same way.
+  @inline(__always)
+  func publishReply(_ sequence: UInt32) {
+    let events = replyEvents.loadRelaxed() &+ 1
+    SharedCounter(replyLine).exchange((UInt64(events) << 32 | UInt64(sequence)).littleEndian)
+  }
+
+  /// Takes the lines that a short request will be written to.
+  @inline(__always)
+  func expectRequest() {
+    clinux_prefetch_write(requestLine)
+    clinux_prefetch_write(inlineRequest)
+    clinux_prefetch_write(inlineRequest + 64)
+  }
+  /// Fetches the lines that a short request lies in, and takes those that a short answer will be written to, while the
+  /// work is being done.
+  @inline(__always)
+  func expectReply() {
+    clinux_prefetch(inlineRequest)
+    clinux_prefetch(inlineRequest + 64)
+    clinux_prefetch_write(replyLine)
+    clinux_prefetch_write(inlineReply)
+  }
+
+  var replySequence: SharedWord {
+    @inline(__always) get { SharedWord(replyLine + ChannelLayout.ReplyField.sequence) }
+  }
+  var replyEvents: SharedWord {
+    @inline(__always) get { SharedWord(replyLine + ChannelLayout.ReplyField.events) }
+  }
+}
+
+/// A channel's shared memory as one side maps it.
+///
+/// The mapping is not inherited by a forked child and not shown in a core file.
+final class ChannelMapping: Sendable {
+  let region: SharedRegion
+  let memory: ChannelMemory
+
+  private static let windows: [SharedRegion.Window] = {
+    let head = SharedRegion.Window(fileOffset: 0, byteCount: ChannelLayout.inputRing)
+    let input = SharedRegion.Window(fileOffset: ChannelLayout.inputRing, byteCount: ChannelLayout.ringByteCount)
+    let output = SharedRegion.Window(fileOffset: ChannelLayout.outputRing, byteCount: ChannelLayout.ringByteCount)
+    return [head, input, input, output, output]
+  }()
+
+  private init(_ region: SharedRegion) {
+    self.region = region
+    memory = ChannelMemory(region.base)
+  }
+
   /// The server's end of a new channel, and the descriptor for the client.
   static func create(
     spinNanoseconds: UInt32
-  ) throws(SystemError) -> (memory: ChannelMemory, descriptor: Int32) {
+  ) throws(SystemError) -> (mapping: ChannelMapping, descriptor: Int32) {
     let created = try SharedRegion.create(
       name: "strongroom-channel", byteCount: ChannelLayout.byteCount, windows: windows,
       options: [.notInherited, .notDumped])
@@ -60,14 +113,14 @@ final class ChannelMemory: Sendable {
     base.storeBytes(of: ChannelLayout.version.littleEndian, toByteOffset: 4, as: UInt32.self)
     base.storeBytes(of: UInt32(ChannelLayout.inlineByteCount).littleEndian, toByteOffset: 8, as: UInt32.self)
     base.storeBytes(of: UInt32(ChannelLayout.ringByteCount).littleEndian, toByteOffset: 12, as: UInt32.self)
-    let memory = ChannelMemory(created.region)
-    memory.spinHint.store(spinNanoseconds)
-    memory.serverProcessor.store(.max)
-    return (memory, created.descriptor.relinquish())
+    let mapping = ChannelMapping(created.region)
+    mapping.memory.spinHint.store(spinNanoseconds)
+    mapping.memory.serverProcessor.store(.max)
+    return (mapping, created.descriptor.relinquish())
   }
 
   /// The client's end. EPROTO when the memory is laid out otherwise.
-  static func map(_ descriptor: borrowing Descriptor) throws(SystemError) -> ChannelMemory {
+  static func map(_ descriptor: borrowing Descriptor) throws(SystemError) -> ChannelMapping {
     let region = try SharedRegion(
       descriptor, byteCount: ChannelLayout.byteCount, access: .readWrite, windows: windows,
       options: [.notInherited, .notDumped])
@@ -76,19 +129,6 @@ final class ChannelMemory: Sendable {
       SharedWord(region.base + 8).load() == UInt32(ChannelLayout.inlineByteCount),
       SharedWord(region.base + 12).load() == UInt32(ChannelLayout.ringByteCount)
     else { throw SystemError("ChannelMemory", 71 /* EPROTO */) }
-    return ChannelMemory(region)
-  }
-
-  var requestSequence: SharedWord {
-    @inline(__always) get { SharedWord(requestLine + ChannelLayout.RequestField.sequence) }
-  }
-  var requestEvents: SharedWord {
-    @inline(__always) get { SharedWord(requestLine + ChannelLayout.RequestField.events) }
-  }
-  var replySequence: SharedWord {
-    @inline(__always) get { SharedWord(replyLine + ChannelLayout.ReplyField.sequence) }
-  }
-  var replyEvents: SharedWord {
-    @inline(__always) get { SharedWord(replyLine + ChannelLayout.ReplyField.events) }
+    return ChannelMapping(region)
   }
 }

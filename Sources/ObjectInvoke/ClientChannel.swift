@@ -27,6 +27,7 @@ final class ClientChannel: @unchecked Sendable {
   // Sendable: what changes belongs to the thread that has acquired the channel.
 
   let state: ClientState
+  private let mapping: ChannelMapping
   private let memory: ChannelMemory
   private let inUse = Atomic<Bool>(false)
   /// Whether the channel stays with a thread, and is not given back to the free ones after each use.
@@ -37,15 +38,16 @@ final class ClientChannel: @unchecked Sendable {
   private var outputTaken: UInt64 = 0
   private let waiting: ClientWaiting
 
-  init(memory: ChannelMemory, state: ClientState, counter: InvocationCounter) {
+  init(_ mapping: ChannelMapping, state: ClientState, counter: InvocationCounter) {
     self.counter = counter
-    self.memory = memory
+    self.mapping = mapping
+    memory = mapping.memory
     self.state = state
     waiting = ClientWaiting(memory: memory, state: state)
   }
 
   deinit {
-    if state.isAbandoned { memory.region.abandon() }
+    if state.isAbandoned { mapping.region.abandon() }
     counter.retire()
   }
 
@@ -65,7 +67,8 @@ final class ClientChannel: @unchecked Sendable {
   /// Where the request message is written.
   @inline(__always)
   var requestArea: UnsafeMutableRawBufferPointer {
-    UnsafeMutableRawBufferPointer(start: memory.inlineRequest, count: ChannelLayout.inlineByteCount)
+    memory.expectRequest()
+    return UnsafeMutableRawBufferPointer(start: memory.inlineRequest, count: ChannelLayout.inlineByteCount)
   }
 
   /// What the server answered; `message` lies in the channel or in `ownedMessage`.
@@ -115,13 +118,13 @@ final class ClientChannel: @unchecked Sendable {
     clinux_store64_relaxed(line + Field.outputCapacity, UInt64(output.count).littleEndian)
     sequence = next
     counter.count()
-    memory.requestSequence.store(next)
 
     var drained = 0
     if inRing == 0 && output.count <= ChannelLayout.inlineByteCount / 2 {
-      waiting.ring()
+      waiting.post(next)
       try waiting.waitForReply(next, processor: processor, isLong: flags.contains(.long))
     } else {
+      memory.requestSequence.store(next)
       drained = try exchange(next, processor, flags, writer, input, output)
     }
     if options.contains(.secret) {

@@ -121,13 +121,13 @@ final class ClientState: Sendable {
     let ask = ControlMessage(.openChannel, number: 0)
     var answer = try exchange(ask)
     guard answer.head.errno == 0, let descriptor = answer.descriptors.takeFirst(),
-      let memory = try? ChannelMemory.map(descriptor)
+      let mapping = try? ChannelMapping.map(descriptor)
     else {
       refusedAt.store(MonotonicClock.now(), ordering: .relaxed)
       return nil
     }
     let counter = InvocationCounter()
-    let channel = ClientChannel(memory: memory, state: self, counter: counter)
+    let channel = ClientChannel(mapping, state: self, counter: counter)
     _ = channel.acquire()
     channels.withLock { channels in
       channels.retired &+= channels.counters.reduce(0) { $1.isRetired ? $0 &+ $1.value : $0 }

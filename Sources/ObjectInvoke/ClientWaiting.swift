@@ -35,6 +35,14 @@ final class ClientWaiting {
     if worthIt, memory.serverAsleep.load() != 0 { events.wake() }
   }
 
+  /// Publishes a request that is all there, and wakes the server if it sleeps.
+  @inline(__always)
+  func post(_ sequence: UInt32) {
+    memory.publishRequest(sequence)
+    owesWake = false
+    if memory.serverAsleep.load() != 0 { memory.requestEvents.wake() }
+  }
+
   /// Returns when the reply of that number is there.
   @inline(__always)
   func waitForReply(_ sequence: UInt32, processor: Int, isLong: Bool) throws(InvokeError) {

@@ -13,7 +13,9 @@ public struct Invocation: ~Copyable {
   /// The reply message; it grows as needed, up to 64 MiB.
   public var reply: WireWriter
   /// Who invokes, and the table of its objects.
-  public let client: ClientEnvironment
+  // Not counted: whoever makes an invocation holds both for as long as it lives, and counting costs as much as the
+  // whole crossing.
+  public unowned(unsafe) let client: ClientEnvironment
   /// The length of the whole input in bytes, as the client announced it; it may send less and go away.
   public let inputByteCount: UInt64
   /// The room the client has for output, in bytes.
@@ -22,7 +24,7 @@ public struct Invocation: ~Copyable {
   public var descriptors = DescriptorList()
   /// The descriptors that go with the reply. Refused with EINVAL unless the invocation came over the control socket.
   public var replyDescriptors = DescriptorList()
-  let path: BulkPath
+  unowned(unsafe) let path: BulkPath
 
   /// The number of input bytes that `nextInput` has not lent yet.
   public var inputRemaining: UInt64 { path.inputRemaining }

@@ -11,6 +11,7 @@ import Wire
 final class ServerChannel: BulkPath, @unchecked Sendable {
   // Sendable: all that changes belongs to the channel's own thread; `wake` touches the shared memory's words alone.
 
+  private let mapping: ChannelMapping
   private let memory: ChannelMemory
   private let client: ServerClient
   private let requestBuffer: UnsafeMutableRawPointer
@@ -32,13 +33,14 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   private var knownObject: (any InvocableObject)?
   private var knownRemovals: UInt64 = .max
 
-  init?(memory: ChannelMemory, client: ServerClient) {
+  init?(_ mapping: ChannelMapping, client: ServerClient) {
     guard let request = malloc(ChannelLayout.inlineByteCount) else { return nil }
     guard let reply = malloc(ChannelLayout.inlineByteCount) else {
       free(request)
       return nil
     }
-    self.memory = memory
+    self.mapping = mapping
+    memory = mapping.memory
     self.client = client
     requestBuffer = request
     replyBuffer = reply
@@ -117,6 +119,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   }
 
   private func serve() {
+    memory.expectReply()
     let header = Header(memory.requestLine)
     let bulk = header.inputByteCount.addingReportingOverflow(header.outputCapacity)
     waiting.begin(
@@ -215,8 +218,8 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     clinux_store32_relaxed(line + Field.flags, flags.rawValue.littleEndian)
     clinux_store32_relaxed(line + Field.messageByteCount, UInt32(truncatingIfNeeded: message.count).littleEndian)
     clinux_store64_relaxed(line + Field.outputByteCount, outputByteCount.littleEndian)
-    memory.replySequence.store(lastSequence)
-    waiting.ring(.always)
+    memory.publishReply(lastSequence)
+    waiting.wakeClient()
     if flags.contains(.messageInRing) { stream(message) }
   }
 

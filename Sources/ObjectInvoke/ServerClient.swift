@@ -103,9 +103,9 @@ final class ServerClient: Sendable {
       return send(answer)
     }
     do throws(SystemError) {
-      let created = try ChannelMemory.create(spinNanoseconds: UInt32(truncatingIfNeeded: server.spinners.window))
+      let created = try ChannelMapping.create(spinNanoseconds: UInt32(truncatingIfNeeded: server.spinners.window))
       let descriptor = Descriptor(adopting: created.descriptor)
-      guard let channel = ServerChannel(memory: created.memory, client: self) else {
+      guard let channel = ServerChannel(created.mapping, client: self) else {
         throw SystemError("malloc", ENOMEM)
       }
       channels.withLock { $0.append(channel) }
@@ -174,6 +174,7 @@ final class ServerClient: Sendable {
       return send(answer)
     }
     let path = MemoryPath(UnsafeRawBufferPointer(rebasing: payload[messageByteCount...]), of: environment)
+    defer { withExtendedLifetime(path) {} }  // the invocation does not hold it
     var call = Invocation(
       request: WireReader(UnsafeRawBufferPointer(rebasing: payload[..<messageByteCount])),
       reply: WireWriter(limit: ChannelLayout.messageByteLimit), client: environment,

@@ -80,7 +80,13 @@ struct ServerWaiting {
   func ring(_ bell: Bell) {
     let events = memory.replyEvents
     events.exchange(events.loadRelaxed() &+ 1)
-    if bell == .always, memory.clientAsleep.load() != 0 { events.wake() }
+    if bell == .always { wakeClient() }
+  }
+
+  /// Wakes the client if it sleeps. To be called behind a full fence.
+  @inline(__always)
+  func wakeClient() {
+    if memory.clientAsleep.load() != 0 { memory.replyEvents.wake() }
   }
 
   // MARK: Waiting

@@ -11,23 +11,28 @@ import Wire
 /// Decryption of one client with the keys of one token, with plaintext going to restricted buffers.
 final class RestrictedDecryption: Sendable {
   private let token: TokenObject
-  private let client: ClientID
+  private let client: Client
   private let account: ClientAccount
   /// Multi-part decryptions by session number. An operation is taken out while it is worked with, so that
   /// two calls in one session at once cannot share it.
   private let operations = Mutex<[UInt32: Started]>([:])
 
-  private struct Started: @unchecked Sendable {
+  private final class Started: @unchecked Sendable {
     // In the table, or with the one caller who took it out.
-    let operation: Operation
+    var operation: Operation
     let useCases: Set<UInt32>
     /// For the bytes that the operation holds back.
     var charges: [ClientAccount.Charge] = []
     /// What the operation gave at its end, until it lies at a place.
     var last: SecretBytes?
+
+    init(operation: consuming Operation, useCases: Set<UInt32>) {
+      self.operation = operation
+      self.useCases = useCases
+    }
   }
 
-  init(_ token: TokenObject, client: ClientID, _ account: ClientAccount) {
+  init(_ token: TokenObject, client: Client, _ account: ClientAccount) {
     self.token = token
     self.client = client
     self.account = account
@@ -50,8 +55,8 @@ final class RestrictedDecryption: Sendable {
     let request = try DecryptInto(from: &call.request)
     try call.request.end()
     return try answering(&call) { call in
-      var started = try start(request.operation)
-      return try feed(&started, from: &call, to: request.place, ends: true)
+      let started = try start(request.operation)
+      return try feed(started, from: &call, to: request.place, ends: true)
     }
   }
 
@@ -73,11 +78,11 @@ final class RestrictedDecryption: Sendable {
     try call.request.end()
     return try answering(&call) { call in
       let session = request.session.number
-      guard var started = operations.withLock({ $0.removeValue(forKey: session) }) else {
+      guard let started = operations.withLock({ $0.removeValue(forKey: session) }) else {
         throw ReturnValue.operationNotInitialized
       }
       do {
-        let count = try feed(&started, from: &call, to: request.place, ends: ends)
+        let count = try feed(started, from: &call, to: request.place, ends: ends)
         if !ends { put(started, back: session) }
         return count
       } catch let refusal as Refusal where refusal.leavesOperation {
@@ -159,7 +164,7 @@ final class RestrictedDecryption: Sendable {
   /// whose end can still be wrong, or shorter than its input says, decrypts into memory of its own and writes when all
   /// is well. So a refusal has written nothing.
   private func feed(
-    _ started: inout Started, from call: inout Invocation, to place: BufferPlace, ends: Bool
+    _ started: Started, from call: inout Invocation, to place: BufferPlace, ends: Bool
   ) throws -> UInt64 {
     guard let buffer = call.client.buffer(place.buffer) else {
       throw Refusal(result: objectHandleInvalid, leavesOperation: true)
@@ -167,12 +172,11 @@ final class RestrictedDecryption: Sendable {
     guard started.useCases.isEmpty || started.useCases.contains(buffer.useCase.rawValue) else {
       throw Refusal(result: RestrictedResult.useCaseInvalid, leavesOperation: true)
     }
-    let operation = started.operation
     guard let inputCount = Int(exactly: call.inputByteCount), inputCount <= call.client.limits.privateByteCount else {
       throw Refusal(result: 0x31, leavesOperation: true)  // CKR_DEVICE_MEMORY
     }
-    let streamed = operation.updateByteCount(for: inputCount)
-    let isCertain = !ends || operation.withholdsOutput || (streamed == inputCount && operation.finishByteCount == 0)
+    let streamed = started.operation.updateByteCount(for: inputCount)
+    let isCertain = !ends || started.operation.withholdsOutput || (streamed == inputCount && started.operation.finishByteCount == 0)
     // What does not come out at once is held: until the tag is verified, or the whole of the input is there.
     let heldCount = streamed == 0 ? inputCount : isCertain ? 0 : streamed
     guard let charge = account.charge(.withheldBytes, heldCount) else {
@@ -180,21 +184,21 @@ final class RestrictedDecryption: Sendable {
     }
     defer { withExtendedLifetime(charge) {} }
     let target = try writable(buffer, place.offset, UInt64(streamed))
-    try operation.checkInput(byteCount: inputCount)
+    try started.operation.checkInput(byteCount: inputCount)
     if streamed == 0 { started.charges.append(charge) }
     if isCertain {
-      try target.withBytes { _ = try Self.update(operation, from: &call, into: $0) }
+      try target.withBytes { _ = try Self.update(&started.operation, from: &call, into: $0) }
       guard ends else { return UInt64(streamed) }
-      if operation.withholdsOutput { return try finishWithheld(operation, buffer, place) }
-      return UInt64(streamed + (try operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))))
+      if started.operation.withholdsOutput { return try finishWithheld(&started.operation, buffer, place) }
+      return UInt64(streamed + (try started.operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))))
     }
-    let first = try SecretBytes(count: streamed) { try Self.update(operation, from: &call, into: $0) }
+    let first = try SecretBytes(count: streamed) { try Self.update(&started.operation, from: &call, into: $0) }
     // An operation ends once: what it gave at its end is kept in case the place has no room for it.
     let last: SecretBytes
     if let kept = started.last {
       last = kept
     } else {
-      last = try SecretBytes(count: operation.finishByteCount) { try operation.finish(into: $0) }
+      last = try SecretBytes(count: started.operation.finishByteCount) { try started.operation.finish(into: $0) }
       started.last = last
     }
     try writable(buffer, place.offset, UInt64(first.count + last.count)).withBytes { bytes in
@@ -205,7 +209,7 @@ final class RestrictedDecryption: Sendable {
   }
 
   private static func update(
-    _ operation: Operation, from call: inout Invocation, into bytes: UnsafeMutableRawBufferPointer
+    _ operation: inout Operation, from call: inout Invocation, into bytes: UnsafeMutableRawBufferPointer
   ) throws -> Int {
     var written = 0
     while call.inputRemaining > 0 {
@@ -218,7 +222,7 @@ final class RestrictedDecryption: Sendable {
 
   /// The tag is verified before the first byte moves; a place without room leaves everything as it was.
   private func finishWithheld(
-    _ operation: Operation, _ buffer: RestrictedBuffer, _ place: BufferPlace
+    _ operation: inout Operation, _ buffer: RestrictedBuffer, _ place: BufferPlace
   ) throws -> UInt64 {
     let target = try writable(buffer, place.offset, UInt64(operation.finishByteCount))
     var written = 0

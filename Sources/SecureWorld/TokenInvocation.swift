@@ -8,13 +8,13 @@ import Wire
 /// A token as an object of one client: the token's own operations, and those whose plaintext goes to restricted buffers.
 final class TokenInvocation: InvocableObject {
   private let token: TokenObject
-  private let client: ClientID
+  private let client: Client
   private let restricted: RestrictedDecryption
   private let log: Log
 
-  init(_ token: TokenObject, client: ClientID, _ account: ClientAccount, log: Log) {
+  init(_ token: TokenObject, client id: ClientID, _ account: ClientAccount, log: Log) {
     self.token = token
-    self.client = client
+    client = token.client(id)
     self.log = log
     restricted = RestrictedDecryption(token, client: client, account)
   }
@@ -33,7 +33,7 @@ final class TokenInvocation: InvocableObject {
     case .login, .setPIN, .initializePIN:
       let result = perform(operation, &call)
       if result != 0 {
-        log.write("client \(client.rawValue): \(operation) answered \(ReturnValue(rawValue: UInt(result)))")
+        log.write("client \(client.id.rawValue): \(operation) answered \(ReturnValue(rawValue: UInt(result)))")
       }
       return result
     default: return perform(operation, &call)
@@ -43,7 +43,7 @@ final class TokenInvocation: InvocableObject {
   /// The client has given up the object, or has gone: its sessions with this token end.
   func released() {
     restricted.end(sessions: nil)
-    token.clientGone(client)
+    token.clientGone(client.id)
   }
 
   private func perform(_ operation: TokenOperation, _ call: inout Invocation) -> UInt32 {

@@ -3,12 +3,12 @@ import Cryptoki
 import Mechanisms
 import Synchronization
 
-/// An operation of a client, in one part or in several. One thread at a time works with it; a second one is answered
+/// A multi-part operation of a client. One thread at a time works with it; a second one is answered
 /// CKR_OPERATION_ACTIVE.
 final class ActiveOperation: @unchecked Sendable {
   let function: KeyFunction
   /// Touched by the thread that has taken the operation only.
-  let operation: Operation
+  var operation: Operation
   /// The last bytes, when they have been computed and did not fit the caller's buffer.
   var lastBytes: SecretBytes?
   /// What the operation counts for in the client's quota; written with the client's lock held, by the thread that has
@@ -16,9 +16,9 @@ final class ActiveOperation: @unchecked Sendable {
   var countedByteCount = 0
   private let isTaken = Atomic<Bool>(false)
 
-  init(_ operation: Operation) {
-    self.operation = operation
+  init(_ operation: consuming Operation) {
     function = operation.function
+    self.operation = operation
   }
 
   /// Whether the caller may now work with the operation, until it calls `release`.

@@ -12,7 +12,7 @@ enum Role: Sendable, Equatable {
 /// What a token keeps for one client: its login, its sessions, its session objects.
 ///
 /// Sessions are the client's own affair until a request names one; then there is a record of it, up to `sessionLimit`.
-final class Client: Sendable {
+public final class Client: Sendable {
   static let sessionLimit = 1 << 14
   /// Session objects of one client.
   static let objectLimit = 1 << 17
@@ -36,13 +36,18 @@ final class Client: Sendable {
     /// The security officer's means to give the user a PIN.
     var tokenKey: SecretBytes?
     var sessions: [UInt32: Session] = [:]
+    /// The session noted last, while it is open as it was noted: a client mostly goes on with the same one.
+    private var latest: SessionReference?
     var objects = ObjectIndex()
     var objectByteCount = 0
     var heldByteCount = 0
+
+    init(byteLimit: Int) { self.byteLimit = byteLimit }
   }
 
-  let id: ClientID
+  public let id: ClientID
   private let state: Mutex<State>
+  private let gone = Atomic<Bool>(false)
 
   init(_ id: ClientID, byteLimit: Int) {
     self.id = id
@@ -62,6 +67,16 @@ final class Client: Sendable {
 
   func reading<R>(_ body: (inout State) -> R) -> R {
     state.withLock { body(&$0) }
+  }
+
+  /// Whether the token has forgotten this record: what the client does next is done by a new one.
+  var isGone: Bool { gone.load(ordering: .acquiring) }
+
+  func markGone() { gone.store(true, ordering: .releasing) }
+
+  /// Ends what an operation counted for.
+  func letGo(_ byteCount: Int) {
+    if byteCount > 0 { reading { $0.heldByteCount -= byteCount } }
   }
 
   var role: Role { state.withLock { $0.role } }
@@ -100,17 +115,22 @@ extension Client.State {
   }
 
   mutating func note(_ session: SessionReference) throws(ReturnValue) {
+    if latest == session { return }
+    latest = nil
     if sessions[session.number] != nil {
       sessions[session.number]?.isReadWrite = session.isReadWrite
+      latest = session
       return
     }
     guard sessions.count < Client.sessionLimit else { throw .sessionCount }
     sessions[session.number] = Client.Session(isReadWrite: session.isReadWrite)
+    latest = session
   }
 
   /// Ends a session: its operations and its objects go.
   mutating func close(_ number: UInt32) {
     guard let session = sessions.removeValue(forKey: number) else { return }
+    latest = nil
     for operation in session.operations.values { release(operation) }
     let own = objects.all.filter { $0.session == number }.map(\.handle)
     for handle in own { remove(handle) }
@@ -131,13 +151,12 @@ extension Client.State {
 
   // MARK: Operations
 
-  /// Counts what an operation holds in memory against the client's quota.
-  mutating func count(_ active: ActiveOperation) throws(ReturnValue) {
-    let byteCount = active.operation.heldByteCount
-    let sum = heldByteCount - active.countedByteCount + byteCount
+  /// Counts what an operation holds in memory against the client's quota, in the place of what it counted for before.
+  mutating func count(_ byteCount: Int, insteadOf counted: inout Int) throws(ReturnValue) {
+    let sum = heldByteCount - counted + byteCount
     guard sum <= byteLimit else { throw .deviceMemory }
     heldByteCount = sum
-    active.countedByteCount = byteCount
+    counted = byteCount
   }
 
   mutating func release(_ active: ActiveOperation) {

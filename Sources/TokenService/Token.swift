@@ -97,9 +97,26 @@ public final class Token: Sendable {
     }
   }
 
+  /// The client's record: this one, unless it has been given up.
+  func current(_ client: Client) -> Client { client.isGone ? self.client(client.id) : client }
+
   /// The object with this handle, if the client may know of it. Private objects exist for the user alone.
   func object(_ handle: UInt64, for client: Client, _ missing: ReturnValue) throws(ReturnValue) -> Object {
     let (role, own) = client.reading { ($0.role, $0.objects[handle]) }
+    guard let object = own ?? reading({ $0.objects[handle] }), !object.isPrivate || role == .user else {
+      throw missing
+    }
+    return object
+  }
+
+  /// The same in a session, which is noted with it.
+  func object(
+    _ handle: UInt64, for client: Client, in session: SessionReference, _ missing: ReturnValue
+  ) throws(ReturnValue) -> Object {
+    let (role, own) = try client.withState { (state) throws(ReturnValue) in
+      try state.note(session)
+      return (state.role, state.objects[handle])
+    }
     guard let object = own ?? reading({ $0.objects[handle] }), !object.isPrivate || role == .user else {
       throw missing
     }

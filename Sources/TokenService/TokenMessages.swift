@@ -15,13 +15,14 @@ extension Token {
   func encryptMessage<Bulk: BulkTransfer & ~Copyable>(
     _ request: MessageOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) -> [UInt8] {
-    let (active, byteCount) = try startMessage(.encrypt, request, client, &bulk)
-    defer { client.reading { $0.release(active) } }
-    try feed(active, client, &bulk, byteCount: byteCount)
-    var tag = [UInt8](repeating: 0, count: active.operation.finishByteCount)
+    var operation = try startMessage(.encrypt, request, client, &bulk)
+    var counted = 0
+    defer { client.letGo(counted) }
+    try feed(&operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, &counted)
+    var tag = [UInt8](repeating: 0, count: operation.finishByteCount)
     var span = tag.mutableSpan
     _ = try refusing { () throws(ReturnValue) in
-      try span.withUnsafeMutableBytes { (memory) throws(ReturnValue) in try active.operation.finish(into: memory) }
+      try span.withUnsafeMutableBytes { (memory) throws(ReturnValue) in try operation.finish(into: memory) }
     }
     return tag
   }
@@ -30,23 +31,24 @@ extension Token {
   func decryptMessage<Bulk: BulkTransfer & ~Copyable>(
     _ request: MessageOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let (active, byteCount) = try startMessage(.decrypt, request, client, &bulk)
-    defer { client.reading { $0.release(active) } }
-    try feed(active, client, &bulk, byteCount: byteCount)
+    var operation = try startMessage(.decrypt, request, client, &bulk)
+    var counted = 0
+    defer { client.letGo(counted) }
+    try feed(&operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, &counted)
     try refusing { () throws(ReturnValue) in
       _ = try request.tag.withUnsafeBytes { (tag) throws(ReturnValue) in
-        try active.operation.update(tag, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        try operation.update(tag, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       }
-      try active.operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
+      try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
         try bulk.writeOutput(piece)
       }
     }
   }
 
-  /// The operation for one message, its associated data taken in, and how many bytes of input are the message.
+  /// The operation for one message, its associated data taken in; the rest of the input is the message.
   private func startMessage<Bulk: BulkTransfer & ~Copyable>(
     _ function: KeyFunction, _ request: MessageOperation, _ client: Client, _ bulk: inout Bulk
-  ) throws(Refusal) -> (ActiveOperation, UInt64) {
+  ) throws(Refusal) -> Operation {
     guard case .gcm(let iv, let none, let tagBitCount) = request.mechanism.parameters, none.isEmpty,
       request.associatedByteCount <= bulk.inputByteCount,
       function == .encrypt || request.tag.count == Int(tagBitCount / 8)
@@ -57,12 +59,12 @@ extension Token {
     return try refusing { () throws(ReturnValue) in
       let associated = try bulk.readInput(
         request.associatedByteCount, limit: Self.longestAssociatedData, tooLong: .argumentsBad)
-      let operation = KeyOperation(
+      let request = KeyOperation(
         session: request.session, function: function, key: request.key,
         mechanism: Mechanism(request.mechanism.type, .gcm(iv: iv, aad: associated, tagBitCount: tagBitCount)))
-      let (started, _, key) = try start(operation, client)
-      try useAuthorization(operation, key, client)
-      return (ActiveOperation(started), byteCount)
+      let started = try start(request, client)
+      try useAuthorization(request, started.key, client)
+      return started.operation
     }
   }
 }

@@ -14,6 +14,9 @@ public final class TokenObject: Sendable {
   /// Bytes that one request for random bytes may ask for.
   private static let randomLimit = 1 << 26
 
+  /// The record of a client, made when it is asked for first.
+  public func client(_ id: ClientID) -> Client { token.client(id) }
+
   /// Carries out one operation and answers its CKR_ value.
   ///
   /// `request` is the message after its operation number; the reply's fields are written to `reply` when the answer
@@ -21,11 +24,11 @@ public final class TokenObject: Sendable {
   /// the operation's is CKR_ARGUMENTS_BAD. The operations whose output goes to restricted buffers are not carried out
   /// here (CKR_FUNCTION_NOT_SUPPORTED); see `restrictedDecryption`.
   public func invoke<Bulk: BulkTransfer & ~Copyable>(
-    operation: TokenOperation, client id: ClientID, request: inout WireReader, reply: inout WireWriter,
+    operation: TokenOperation, client: Client, request: inout WireReader, reply: inout WireWriter,
     bulk: inout Bulk
   ) -> ReturnValue {
     do throws(Refusal) {
-      try carryOut(operation, token.client(id), &request, &reply, &bulk)
+      try carryOut(operation, token.current(client), &request, &reply, &bulk)
       return .ok
     } catch {
       reply.reset()
@@ -40,9 +43,9 @@ public final class TokenObject: Sendable {
   /// The key for a decryption whose output goes to restricted buffers, and the numbers of the use-cases whose buffers
   /// may receive it; none means all. Throws what C_DecryptInit answers.
   public func restrictedDecryption(
-    client: ClientID, session: SessionReference, key: UInt64, mechanism: Mechanism
+    client: Client, session: SessionReference, key: UInt64, mechanism: Mechanism
   ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
-    try token.restrictedDecryption(session, key, mechanism, token.client(client))
+    try token.restrictedDecryption(session, key, mechanism, token.current(client))
   }
 
   // MARK: Dispatch

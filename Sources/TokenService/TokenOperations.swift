@@ -17,6 +17,14 @@ struct Refusal: Error {
   }
 }
 
+/// An operation that was admitted, and what it was admitted by.
+struct StartedOperation: ~Copyable {
+  var operation: Operation
+  let facts: MechanismFacts
+  let key: Object
+  let description: KeyDescription
+}
+
 /// Encryption, decryption, signatures and verification with the token's keys (PKCS#11 3.2, 5.8 to 5.15).
 extension Token {
   // MARK: Admission
@@ -24,9 +32,8 @@ extension Token {
   /// An operation with a key of the token, once everything that could forbid it has been looked at.
   func start(
     _ request: KeyOperation, _ client: Client
-  ) throws(ReturnValue) -> (Operation, MechanismFacts, Object) {
-    _ = try client.enter(request.session)
-    let key = try object(request.key, for: client, .keyHandleInvalid)
+  ) throws(ReturnValue) -> StartedOperation {
+    let key = try object(request.key, for: client, in: request.session, .keyHandleInvalid)
     guard let description = key.description else { throw .keyHandleInvalid }
     // Not only decryption: CTR encrypts as it decrypts, CMAC and ECB give the block cipher itself.
     if key.isRestricted { throw .keyFunctionNotPermitted }
@@ -34,7 +41,7 @@ extension Token {
       description, request.mechanism, for: request.function.mechanismFlag, usage: request.function.usage)
     let operation = try Operation(
       function: request.function, mechanism: request.mechanism, facts: facts, key: try self.key(of: key))
-    return (operation, facts, key)
+    return StartedOperation(operation: operation, facts: facts, key: key, description: description)
   }
 
   /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
@@ -63,8 +70,7 @@ extension Token {
   func restrictedDecryption(
     _ session: SessionReference, _ handle: UInt64, _ mechanism: Mechanism, _ client: Client
   ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
-    _ = try client.enter(session)
-    let key = try object(handle, for: client, .keyHandleInvalid)
+    let key = try object(handle, for: client, in: session, .keyHandleInvalid)
     guard let description = key.description else { throw .keyHandleInvalid }
     let facts = try KeyPolicy.check(description, mechanism, for: .decrypt, usage: .decrypt)
     guard !key.isRestricted || !facts.family.revealsPadding else { throw .keyFunctionNotPermitted }
@@ -81,45 +87,50 @@ extension Token {
   func perform<Bulk: BulkTransfer & ~Copyable>(
     _ request: KeyOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let (operation, facts, key) = try refusing { () throws(ReturnValue) in try start(request, client) }
-    try refusing { () throws(ReturnValue) in try useAuthorization(request, key, client) }
-    let active = ActiveOperation(operation)
-    defer { client.reading { $0.release(active) } }
+    var started = try refusing { () throws(ReturnValue) in
+      let started = try start(request, client)
+      try useAuthorization(request, started.key, client)
+      return started
+    }
+    var counted = 0
+    defer { client.letGo(counted) }
     do throws(Refusal) {
       if request.function == .verify {
-        return try verify(active, client, signatureByteCount: request.signatureByteCount, &bulk)
+        return try verify(
+          &started.operation, &bulk, signatureByteCount: request.signatureByteCount, client, &counted)
       }
       guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
-      if let description = key.description {
-        let most = Operation.outputByteCount(
-          request.function, request.mechanism, facts, description, inputByteCount: inputCount)
-        // Where the count is exact, or so far off that no outcome would fit, nothing is computed in vain.
-        let least = request.function == .decrypt && facts.family.cutsPadding ? max(0, most - 16) : most
-        if facts.family.isSymmetric, UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
-        if request.function == .sign, UInt64(most) > bulk.outputCapacity { throw Refusal(needing: most) }
-      }
-      try feed(active, client, &bulk)
-      try end(active, &bulk)
+      let most = Operation.outputByteCount(
+        request.function, request.mechanism, started.facts, started.description, inputByteCount: inputCount)
+      // Where the count is exact, or so far off that no outcome would fit, nothing is computed in vain.
+      let family = started.facts.family
+      let least = request.function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
+      if family.isSymmetric, UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
+      if request.function == .sign, UInt64(most) > bulk.outputCapacity { throw Refusal(needing: most) }
+      try feed(&started.operation, &bulk, byteCount: bulk.inputByteCount, client, &counted)
+      var last: SecretBytes?
+      try end(&started.operation, &last, &bulk)
     } catch {
-      if error.value == .bufferTooSmall { returnAuthorization(request, key, client) }
+      if error.value == .bufferTooSmall { returnAuthorization(request, started.key, client) }
       throw error
     }
   }
 
   private func verify<Bulk: BulkTransfer & ~Copyable>(
-    _ active: ActiveOperation, _ client: Client, signatureByteCount: UInt32, _ bulk: inout Bulk
+    _ operation: inout Operation, _ bulk: inout Bulk, signatureByteCount: UInt32, _ client: Client,
+    _ counted: inout Int
   ) throws(Refusal) {
     guard UInt64(signatureByteCount) <= bulk.inputByteCount else { throw Refusal(.argumentsBad) }
     guard signatureByteCount <= Self.longestSignature else { throw Refusal(.signatureLenRange) }
-    try feed(active, client, &bulk, leaving: UInt64(signatureByteCount))
-    try finishVerification(active.operation, Int(signatureByteCount), &bulk)
+    try feed(&operation, &bulk, byteCount: bulk.inputByteCount - UInt64(signatureByteCount), client, &counted)
+    try finishVerification(&operation, Int(signatureByteCount), &bulk)
   }
 
   /// Bytes of a signature that is looked at.
   private static let longestSignature: UInt32 = 1 << 14
 
   private func finishVerification<Bulk: BulkTransfer & ~Copyable>(
-    _ operation: Operation, _ count: Int, _ bulk: inout Bulk
+    _ operation: inout Operation, _ count: Int, _ bulk: inout Bulk
   ) throws(Refusal) {
     try refusing { () throws(ReturnValue) in
       var signature: [UInt8] = []
@@ -135,44 +146,59 @@ extension Token {
     }
   }
 
-  /// Feeds the input but for its last `rest` bytes to the operation, and what that yields to the output.
+  /// Feeds the next `byteCount` bytes of the input to the operation, and what that yields to the output. What the
+  /// operation holds back or gathers counts against the client's quota, and in `counted`.
   func feed<Bulk: BulkTransfer & ~Copyable>(
-    _ active: ActiveOperation, _ client: Client, _ bulk: inout Bulk, leaving rest: UInt64 = 0
+    _ operation: inout Operation, _ bulk: inout Bulk, byteCount: UInt64, _ client: Client, _ counted: inout Int
   ) throws(Refusal) {
-    try feed(active, client, &bulk, byteCount: bulk.inputByteCount - rest)
+    try refusing { () throws(ReturnValue) in
+      try feed(&operation, &bulk, byteCount: byteCount) { (held) throws(ReturnValue) in
+        try client.withState { (state) throws(ReturnValue) in try state.count(held, insteadOf: &counted) }
+      }
+    }
   }
 
-  /// Feeds the next `byteCount` bytes of the input.
-  func feed<Bulk: BulkTransfer & ~Copyable>(
-    _ active: ActiveOperation, _ client: Client, _ bulk: inout Bulk, byteCount: UInt64
+  /// The same for an operation that other threads may end meanwhile.
+  private func feed<Bulk: BulkTransfer & ~Copyable>(
+    _ active: ActiveOperation, _ bulk: inout Bulk, _ client: Client
   ) throws(Refusal) {
-    let operation = active.operation
-    var left = byteCount
     try refusing { () throws(ReturnValue) in
-      while left > 0 {
-        let piece = try bulk.nextInput(atMost: Int(min(left, UInt64(BulkPiece.inputByteCount))))
-        guard !piece.isEmpty, UInt64(piece.count) <= left else { throw .argumentsBad }
-        left -= UInt64(piece.count)
-        let count = operation.updateByteCount(for: piece.count)
-        if count == 0 {
-          _ = try operation.update(piece, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-        } else {
-          let room = try bulk.reserveOutput(count)
-          let written = try operation.update(piece, into: room)
-          try bulk.commitOutput(written)
+      try feed(&active.operation, &bulk, byteCount: bulk.inputByteCount) { (held) throws(ReturnValue) in
+        try client.withState { (state) throws(ReturnValue) in
+          try state.count(held, insteadOf: &active.countedByteCount)
         }
-        if operation.heldByteCount != active.countedByteCount {
-          try client.withState { (state) throws(ReturnValue) in try state.count(active) }
-        }
+      }
+    }
+  }
+
+  private func feed<Bulk: BulkTransfer & ~Copyable>(
+    _ operation: inout Operation, _ bulk: inout Bulk, byteCount: UInt64, count: (Int) throws(ReturnValue) -> Void
+  ) throws(ReturnValue) {
+    var left = byteCount
+    var held = operation.heldByteCount
+    while left > 0 {
+      let piece = try bulk.nextInput(atMost: Int(min(left, UInt64(BulkPiece.inputByteCount))))
+      guard !piece.isEmpty, UInt64(piece.count) <= left else { throw .argumentsBad }
+      left -= UInt64(piece.count)
+      let room = operation.updateByteCount(for: piece.count)
+      if room == 0 {
+        _ = try operation.update(piece, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      } else {
+        let memory = try bulk.reserveOutput(room)
+        let written = try operation.update(piece, into: memory)
+        try bulk.commitOutput(written)
+      }
+      if operation.heldByteCount != held {
+        held = operation.heldByteCount
+        try count(held)
       }
     }
   }
 
   /// Ends an operation: its last bytes go to the output if they fit, and are kept otherwise.
   private func end<Bulk: BulkTransfer & ~Copyable>(
-    _ active: ActiveOperation, _ bulk: inout Bulk
+    _ operation: inout Operation, _ lastBytes: inout SecretBytes?, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let operation = active.operation
     let written = bulk.outputByteCount
     let room = bulk.outputCapacity - min(bulk.outputCapacity, written)
     if operation.withholdsOutput || operation.function == .sign || operation.function == .encrypt {
@@ -191,13 +217,13 @@ extension Token {
     }
     // Only the end itself tells how long a decryption's last bytes are.
     let last = try refusing { () throws(ReturnValue) -> SecretBytes in
-      if let known = active.lastBytes { return known }
+      if let known = lastBytes { return known }
       return try SecretBytes(count: operation.finishByteCount) { (room) throws(ReturnValue) in
         try operation.finish(into: room)
       }
     }
     guard UInt64(last.count) <= room else {
-      active.lastBytes = last
+      lastBytes = last
       throw Refusal(needing: last.count.saturatingSum(written))
     }
     try refusing { () throws(ReturnValue) in
@@ -213,12 +239,13 @@ extension Token {
   ) throws(Refusal) {
     let isActive = client.reading { $0.sessions[request.session.number]?.operations[request.function] != nil }
     guard !isActive else { throw Refusal(.operationActive) }
-    let (operation, _, key) = try refusing { () throws(ReturnValue) in try start(request, client) }
-    try checkRoom(for: operation, bulk)
+    let started = try refusing { () throws(ReturnValue) in try start(request, client) }
+    let key = started.key
+    try checkRoom(for: started.operation, bulk)
     try refusing { () throws(ReturnValue) in try useAuthorization(request, key, client) }
-    let active = ActiveOperation(operation)
+    let active = ActiveOperation(started.operation)
     do throws(Refusal) {
-      try feed(active, client, &bulk)
+      try feed(active, &bulk, client)
       try refusing { () throws(ReturnValue) in
         try client.withState { (state) throws(ReturnValue) in
           guard let session = state.sessions[request.session.number] else { throw .sessionHandleInvalid }
@@ -241,7 +268,7 @@ extension Token {
     try working(with: active, request, client) { () throws(Refusal) in
       guard active.lastBytes == nil else { throw Refusal(.operationActive) }
       try checkRoom(for: active.operation, bulk)
-      try feed(active, client, &bulk)
+      try feed(active, &bulk, client)
     }
   }
 
@@ -255,9 +282,9 @@ extension Token {
         guard let count = Int(exactly: bulk.inputByteCount), count <= Int(Self.longestSignature) else {
           throw Refusal(.signatureLenRange)
         }
-        try finishVerification(active.operation, count, &bulk)
+        try finishVerification(&active.operation, count, &bulk)
       } else {
-        try end(active, &bulk)
+        try end(&active.operation, &active.lastBytes, &bulk)
       }
     }
     client.reading { $0.end(request.function, in: request.session.number, active) }
@@ -275,7 +302,7 @@ extension Token {
   }
 
   private func checkRoom<Bulk: BulkTransfer & ~Copyable>(
-    for operation: Operation, _ bulk: borrowing Bulk
+    for operation: borrowing Operation, _ bulk: borrowing Bulk
   ) throws(Refusal) {
     guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
     let count = operation.updateByteCount(for: inputCount)
@@ -308,7 +335,7 @@ extension Token {
 
 /// Runs `body` and folds its error into a refusal.
 @inline(__always)
-func refusing<R>(_ body: () throws(ReturnValue) -> R) throws(Refusal) -> R {
+func refusing<R: ~Copyable>(_ body: () throws(ReturnValue) -> R) throws(Refusal) -> R {
   do throws(ReturnValue) {
     return try body()
   } catch {

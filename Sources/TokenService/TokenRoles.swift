@@ -251,6 +251,7 @@ extension Token {
   /// Forgets a client that has gone: its login, its sessions and its session objects.
   func clientGone(_ id: ClientID) {
     guard let client = reading({ $0.clients.removeValue(forKey: id) }) else { return }
+    client.markGone()
     logOut(client)
   }
 

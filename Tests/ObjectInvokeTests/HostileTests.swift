@@ -50,20 +50,21 @@ private struct RawClient: ~Copyable {
     return try receive()?.head
   }
 
-  func openChannel() throws -> ChannelMemory {
+  func openChannel() throws -> ChannelMapping {
     try send(ControlMessage(.openChannel, number: 2))
     let answer = try #require(try receive())
-    return try ChannelMemory.map(Descriptor(adopting: answer.descriptor))
+    return try ChannelMapping.map(Descriptor(adopting: answer.descriptor))
   }
 }
 
 /// Writes a request line and rings, as a client does; answers the errno of the reply, nil when none comes.
 private func post(
-  _ memory: ChannelMemory, sequence: UInt32 = 1, object: UInt64 = ObjectReference.root,
+  _ mapping: ChannelMapping, sequence: UInt32 = 1, object: UInt64 = ObjectReference.root,
   operation: UInt32 = Operation.echo, flags: UInt16 = 0, messageByteCount: UInt64 = 0, inputByteCount: UInt64 = 0,
   outputCapacity: UInt64 = 0, inputPut: UInt64? = nil, outputTaken: UInt64? = nil
 ) -> Int32? {
   typealias Field = ChannelLayout.RequestField
+  let memory = mapping.memory
   let line = memory.requestLine
   clinux_store64_relaxed(line + Field.object, object)
   clinux_store64_relaxed(line + Field.operationAndFlags, UInt64(operation) | UInt64(flags) << 32)
@@ -104,22 +105,22 @@ extension ObjectInvokeTests {
       defer { server.stop() }
       let raw = try RawClient(server.path)
       _ = try raw.hello()
-      let memory = try raw.openChannel()
+      let mapping = try raw.openChannel()
       let inline = UInt64(ChannelLayout.inlineByteCount)
-      #expect(post(memory, sequence: 1) == 0)
-      #expect(post(memory, sequence: 2, object: 77) == EINVAL)
-      #expect(post(memory, sequence: 3, operation: 4_000_000_000) == EINVAL)
-      #expect(post(memory, sequence: 4, flags: 0x8000) == EINVAL)
-      #expect(post(memory, sequence: 5, messageByteCount: inline + 1) == EINVAL)
-      #expect(post(memory, sequence: 6, messageByteCount: 1 << 32) == EINVAL)
-      #expect(post(memory, sequence: 7, messageByteCount: .max) == EINVAL)
-      #expect(post(memory, sequence: 8, flags: 2, messageByteCount: 8, inputByteCount: inline - 7) == EINVAL)
-      #expect(post(memory, sequence: 9, flags: 2, messageByteCount: 8, inputByteCount: .max) == EINVAL)
-      #expect(post(memory, sequence: 10, flags: 1, messageByteCount: (64 << 20) + 1) == EINVAL)
-      #expect(post(memory, sequence: 11, flags: 3, messageByteCount: 8, inputByteCount: 8) == EINVAL)
+      #expect(post(mapping, sequence: 1) == 0)
+      #expect(post(mapping, sequence: 2, object: 77) == EINVAL)
+      #expect(post(mapping, sequence: 3, operation: 4_000_000_000) == EINVAL)
+      #expect(post(mapping, sequence: 4, flags: 0x8000) == EINVAL)
+      #expect(post(mapping, sequence: 5, messageByteCount: inline + 1) == EINVAL)
+      #expect(post(mapping, sequence: 6, messageByteCount: 1 << 32) == EINVAL)
+      #expect(post(mapping, sequence: 7, messageByteCount: .max) == EINVAL)
+      #expect(post(mapping, sequence: 8, flags: 2, messageByteCount: 8, inputByteCount: inline - 7) == EINVAL)
+      #expect(post(mapping, sequence: 9, flags: 2, messageByteCount: 8, inputByteCount: .max) == EINVAL)
+      #expect(post(mapping, sequence: 10, flags: 1, messageByteCount: (64 << 20) + 1) == EINVAL)
+      #expect(post(mapping, sequence: 11, flags: 3, messageByteCount: 8, inputByteCount: 8) == EINVAL)
       #expect(
-        post(memory, sequence: 12, operation: Operation.readAll, messageByteCount: 8, inputByteCount: .max) == EFBIG)
-      #expect(post(memory, sequence: 13, operation: Operation.add, outputCapacity: .max) == 0)
+        post(mapping, sequence: 12, operation: Operation.readAll, messageByteCount: 8, inputByteCount: .max) == EFBIG)
+      #expect(post(mapping, sequence: 13, operation: Operation.add, outputCapacity: .max) == 0)
       #expect(server.server.clientCount == 1)
     }
 
@@ -132,18 +133,18 @@ extension ObjectInvokeTests {
       let good = try server.connect()
       let raw = try RawClient(server.path)
       _ = try raw.hello()
-      let memory = try raw.openChannel()
-      #expect(post(memory, sequence: 1) == 0)
+      let mapping = try raw.openChannel()
+      #expect(post(mapping, sequence: 1) == 0)
       switch what {
-      case "sequence": _ = post(memory, sequence: 5)
+      case "sequence": _ = post(mapping, sequence: 5)
       case "input":
         _ = post(
-          memory, sequence: 2, operation: Operation.sum, inputByteCount: 1 << 30,
+          mapping, sequence: 2, operation: Operation.sum, inputByteCount: 1 << 30,
           inputPut: UInt64(ChannelLayout.ringByteCount) + 1)
       default:
-        memory.inlineRequest.storeBytes(of: 100_000, as: UInt64.self)
+        mapping.memory.inlineRequest.storeBytes(of: 100_000, as: UInt64.self)
         _ = post(
-          memory, sequence: 2, operation: Operation.produce, messageByteCount: 8, outputCapacity: 1 << 30,
+          mapping, sequence: 2, operation: Operation.produce, messageByteCount: 8, outputCapacity: 1 << 30,
           outputTaken: 1)
       }
       let hungUp = becomesTrue { raw.socket.hasHungUp() }
@@ -237,8 +238,10 @@ extension ObjectInvokeTests {
         connections += 1
         let raw = try RawClient(server.path)
         _ = try raw.hello()
-        let memory = try raw.openChannel()
-        let base = memory.region.base
+        let mapping = try raw.openChannel()
+        let memory = mapping.memory
+        defer { withExtendedLifetime(mapping) {} }
+        let base = mapping.region.base
         // Half of them keep the sequence plausible, so that the noise is looked at by more of the code.
         let plausible = connections % 2 == 0
         var sequence: UInt32 = 0

@@ -94,11 +94,11 @@ struct AttackTests {
     let ask = { (client: BenchClient, key: UInt64, mechanism: Mechanism) in
       outcome { () throws(ReturnValue) in
         try Shared.bench.token.restrictedDecryption(
-          client: client.id, session: client.session, key: key, mechanism: mechanism)
+          client: Shared.bench.token.client(client.id), session: client.session, key: key, mechanism: mechanism)
       }
     }
     let (_, useCases) = try Shared.bench.token.restrictedDecryption(
-      client: user.id, session: user.session, key: key, mechanism: Sample.ctr)
+      client: Shared.bench.token.client(user.id), session: user.session, key: key, mechanism: Sample.ctr)
     #expect(useCases == [1, 3])
     #expect(ask(user, key, Sample.cbcPad) == .keyFunctionNotPermitted)
     #expect(ask(Shared.bench.guest(94), key, Sample.ctr) == .keyHandleInvalid)

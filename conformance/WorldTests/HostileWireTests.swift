@@ -45,7 +45,8 @@ extension WorldSuite {
       #expect(world.isAlive && result.failures == 0 && result.rounds > 20)
     }
 
-    private func scribble(_ memory: ChannelMemory, _ random: inout SplitMix, rounds: Int, plausible: Bool) {
+    private func scribble(_ mapping: ChannelMapping, _ random: inout SplitMix, rounds: Int, plausible: Bool) {
+    let memory = mapping.memory
       for sequence in 0..<rounds {
         if plausible {
           var request = RawRequest(sequence: UInt32(sequence + 1))
@@ -57,10 +58,10 @@ extension WorldSuite {
           request.outputCapacity = random.next() >> UInt64(random.below(64))
           memory.inputPut.store(memory.inputTaken.load() &+ random.next() % 300_000)
           memory.outputTaken.store(memory.outputPut.load() &- random.next() % 300_000)
-          request.post(memory)
+          request.post(mapping)
         } else {
           let offset = random.below(ChannelLayout.inputRing / 8) * 8
-          clinux_store64_relaxed(memory.region.base + offset, random.next())
+          clinux_store64_relaxed(mapping.region.base + offset, random.next())
           memory.requestEvents.add(1)
           memory.requestEvents.wake()
         }
@@ -148,7 +149,7 @@ extension WorldSuite {
             MakeKey(session: session, mechanism: Mechanism(.aesKeyGen), template: [.number(.valueLen, 16), .open])))
         request.post(memory)
         #expect(request.answer(memory, seconds: 5)?.result == 0)
-        let handle = (memory.inlineReply + 0).loadUnaligned(as: UInt64.self)
+        let handle = (memory.memory.inlineReply + 0).loadUnaligned(as: UInt64.self)
         let sign = KeyOperation(session: session, function: .sign, key: handle, mechanism: Mechanism(.aesCMAC))
         // More than there can be is refused at once; half of the address space is waited for, without any memory.
         request = RawRequest(sequence: 3, object: 1, operation: TokenOperation.perform.rawValue, message: encoded(sign))
@@ -162,9 +163,9 @@ extension WorldSuite {
         request.post(memory)
         #expect(request.answer(memory, seconds: 0.3) == nil)
         // Some of it comes, and then the client is gone.
-        memory.inputPut.store(memory.inputTaken.load() &+ 100_000)
-        memory.requestEvents.add(1)
-        memory.requestEvents.wake()
+        memory.memory.inputPut.store(memory.memory.inputTaken.load() &+ 100_000)
+        memory.memory.requestEvents.add(1)
+        memory.memory.requestEvents.wake()
         usleep(100_000)
         // On another channel it asks for 60 MiB and reads none of it.
         let second = try raw.openChannel()

@@ -44,10 +44,10 @@ struct RawClient: ~Copyable {
     close(answer.descriptor)
   }
 
-  func openChannel() throws -> ChannelMemory {
+  func openChannel() throws -> ChannelMapping {
     try send(ControlMessage(.openChannel, number: 2))
     let answer = try #require(try receive())
-    return try ChannelMemory.map(Descriptor(adopting: answer.descriptor))
+    return try ChannelMapping.map(Descriptor(adopting: answer.descriptor))
   }
 }
 
@@ -62,7 +62,8 @@ struct RawRequest {
   var outputCapacity: UInt64 = 0
 
   /// Writes the request and rings, and does not wait.
-  func post(_ memory: ChannelMemory) {
+  func post(_ mapping: ChannelMapping) {
+    let memory = mapping.memory
     typealias Field = ChannelLayout.RequestField
     let line = memory.requestLine
     message.withUnsafeBytes { bytes in
@@ -81,7 +82,8 @@ struct RawRequest {
   }
 
   /// The errno and the result of the answer; nil when none comes in the time.
-  func answer(_ memory: ChannelMemory, seconds: Double) -> (errno: Int32, result: UInt32)? {
+  func answer(_ mapping: ChannelMapping, seconds: Double) -> (errno: Int32, result: UInt32)? {
+    let memory = mapping.memory
     guard becomesTrue(seconds: seconds, { memory.replySequence.load() == sequence }) else { return nil }
     typealias Field = ChannelLayout.ReplyField
     return (

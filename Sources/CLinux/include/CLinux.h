@@ -44,7 +44,15 @@ static inline void clinux_store64_release(void *_Nonnull word, uint64_t value) {
 static inline void clinux_store64_relaxed(void *_Nonnull word, uint64_t value) {
   __atomic_store_n((uint64_t *)word, value, __ATOMIC_RELAXED);
 }
+static inline uint64_t clinux_exchange64(void *_Nonnull word, uint64_t value) {
+  return __atomic_exchange_n((uint64_t *)word, value, __ATOMIC_SEQ_CST);
+}
 static inline void clinux_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
+/// Fetches the cache line of `address` ahead, to be read.
+static inline void clinux_prefetch(const void *_Nonnull address) { __builtin_prefetch(address, 0, 3); }
+/// Fetches the cache line of `address` ahead, to be written: takes it from the other processors.
+static inline void clinux_prefetch_write(void *_Nonnull address) { __builtin_prefetch(address, 1, 3); }
 
 /// Tells the processor that this is a waiting loop.
 static inline void clinux_pause(void) {
