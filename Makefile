@@ -18,7 +18,7 @@ modulesdir = $(DESTDIR)$(PREFIX)/share/p11-kit/modules
 docdir = $(DESTDIR)$(PREFIX)/share/doc/strongroom
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
-.PHONY: all help build demo test check bench install uninstall lint format clean dependencies
+.PHONY: all help build demo test check bench bench-check install uninstall lint format clean dependencies
 
 all: build
 
@@ -28,6 +28,7 @@ help:
 	@echo 'make test       unit tests, artefact check, C programs, published vectors, real client programs'
 	@echo 'make check      the same without the unit tests; ONLY=clients/gnutls runs one part'
 	@echo 'make bench      our module, three peers and raw libcrypto in turn: table, JSON and plot; ONLY=, PEERS=, SECONDS='
+	@echo 'make bench-check  a short run and instruction counts against the thresholds in the tree'
 	@echo 'make install    PREFIX=/usr/local, DESTDIR='
 	@echo 'make lint       format and import checks'
 
@@ -46,6 +47,9 @@ check: dependencies-test build
 
 bench: dependencies-bench build
 	@conformance/bench/run --only "$(ONLY)" --peers "$(PEERS)" $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-check: dependencies-bench build
+	@conformance/bench/check
 
 # `make dependencies` installs what every target needs, `make dependencies-GROUP` what one needs.
 dependencies: dependencies-test dependencies-bench
