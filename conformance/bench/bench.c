@@ -4,7 +4,7 @@
 // measured in rounds: each peer gets a slice of time, then the next one, five times. Every call is timed with the time-stamp
 // counter and kept in a histogram of 64 steps an octave (1.1 %). p50 and p99 are over all rounds; the rate of several clients
 // is the median of the rounds'. The ratio is raw's p50 over the peer's, or the peer's rate over raw's: 1.00 is as fast as
-// libcrypto in-process.
+// libcrypto in-process, of the release that our secure world has.
 #include <errno.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
@@ -24,7 +24,7 @@
 
 enum { MAXIMUM_PEERS = 8, ROUNDS = 5, STEPS = 64, BUCKETS = STEPS * 58, PATIENCE_MS = 240000 };
 
-typedef enum { PREPARE, RUN } Command;
+typedef enum { PREPARE, RUN, VERSION } Command;
 
 typedef struct {
   Command command;
@@ -51,7 +51,10 @@ typedef struct {
 } Client;
 
 typedef struct {
-  const char *name, *module;
+  const char *name;
+  const char *module;  // NULL: libcrypto
+  const char *library; // the libcrypto.so.3 of a peer without module; NULL: the one that this program has
+  char version[80];    // of that libcrypto
   Client clients[MAXIMUM_CLIENTS]; // the first lives as long as the peer's store
   // of the row at hand
   bool able;
@@ -131,8 +134,8 @@ static unsigned char *room(void) {
   return memory == MAP_FAILED ? NULL : memory;
 }
 
-static void work(const Peer *peer, const Client *client, int socket, bool initialise) {
-  Worker worker = {.name = peer->name, .module = peer->module, .input = room(), .output = room()};
+static void work(const char *name, const char *module, Histogram *histogram, int socket, bool initialise) {
+  Worker worker = {.name = name, .module = module, .input = room(), .output = room()};
   // A sleep ends when it was to end.
   prctl(PR_SET_TIMERSLACK, 1);
   bool opened = worker.input && worker.output && (worker.module ? token_open(&worker, initialise) : raw_open(&worker));
@@ -141,8 +144,9 @@ static void work(const Peer *peer, const Client *client, int socket, bool initia
     const Row *row = &rows[order.row];
     Answer answer = {.good = opened};
     if (opened && order.command == PREPARE) answer.good = prepare(&worker, row);
-    if (opened && order.command == RUN) run(&worker, row, order.nanoseconds, &answer, client->histogram);
+    if (opened && order.command == RUN) run(&worker, row, order.nanoseconds, &answer, histogram);
     memcpy(answer.error, worker.error, sizeof answer.error);
+    if (order.command == VERSION) snprintf(answer.error, sizeof answer.error, "%s", OpenSSL_version(OPENSSL_VERSION));
     if (write(socket, &answer, sizeof answer) != (ssize_t)sizeof answer) break;
   }
   token_close(&worker);
@@ -151,17 +155,44 @@ static void work(const Peer *peer, const Client *client, int socket, bool initia
 
 // ---- the conductor's side
 
+// A process that is to have another libcrypto starts this program anew, with the two descriptors that it needs.
+enum { WORK_SOCKET = 3, WORK_HISTOGRAM = 4 };
+
+static void work_with(const char *library, int socket, int histogram) {
+  char folder[4096];
+  snprintf(folder, sizeof folder, "%s", library);
+  *strrchr(folder, '/') = 0;
+  setenv("LD_LIBRARY_PATH", folder, 1);
+  // Out of each other's way first: a descriptor may have the other's number.
+  int sockets = dup(socket), histograms = dup(histogram);
+  dup2(sockets, WORK_SOCKET);
+  dup2(histograms, WORK_HISTOGRAM);
+  execl("/proc/self/exe", "bench", "--work", (char *)NULL);
+  _exit(127);
+}
+
+static int work_as_told(void) {
+  prctl(PR_SET_PDEATHSIG, 9);
+  Histogram *histogram = mmap(NULL, sizeof *histogram, PROT_READ | PROT_WRITE, MAP_SHARED, WORK_HISTOGRAM, 0);
+  if (histogram == MAP_FAILED) return 1;
+  work("raw", NULL, histogram, WORK_SOCKET, false);
+  return 0;
+}
+
 static bool start_client(const Peer *peer, Client *client, bool initialise) {
-  int pair[2];
-  client->histogram = mmap(NULL, sizeof *client->histogram, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int pair[2], memory = memfd_create("histogram", MFD_CLOEXEC);
+  if (memory < 0 || ftruncate(memory, sizeof *client->histogram) != 0) return false;
+  client->histogram = mmap(NULL, sizeof *client->histogram, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   if (client->histogram == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
   fflush(NULL);
   client->process = fork();
   if (client->process == 0) {
     prctl(PR_SET_PDEATHSIG, 9);
     close(pair[0]);
-    work(peer, client, pair[1], initialise);
+    if (peer->library) work_with(peer->library, pair[1], memory);
+    work(peer->name, peer->module, client->histogram, pair[1], initialise);
   }
+  close(memory);
   close(pair[1]);
   client->socket = pair[0];
   client->alive = client->process > 0;
@@ -207,7 +238,7 @@ static bool ask(Peer *peer, unsigned count, Order order, double *rate) {
       good = false;
       continue;
     }
-    if (!answer.good) memcpy(peer->error, answer.error, sizeof peer->error);
+    if (!answer.good || order.command == VERSION) memcpy(peer->error, answer.error, sizeof peer->error);
     good = good && answer.good;
     if (answer.nanoseconds) sum += (double)answer.calls * 1e9 / (double)answer.nanoseconds;
   }
@@ -292,7 +323,8 @@ static void measure(Peer *peers, size_t count, size_t row, double seconds) {
 
 static double of_raw(const Peer *peers, size_t count, const Peer *peer, const Row *row) {
   for (size_t i = 0; i < count; i++) {
-    if (peers[i].module || !peers[i].able || peer == &peers[i]) continue;
+    if (peers[i].module) continue;
+    if (!peers[i].able || peer == &peers[i]) return 0;
     if (row->unit == UNIT_RATE) return peers[i].rate > 0 ? peer->rate / peers[i].rate : 0;
     return peer->p50 > 0 ? peers[i].p50 / peer->p50 : 0;
   }
@@ -374,9 +406,17 @@ static void write_head(FILE *json, const Peer *peers, size_t count, double secon
   uname(&system);
   fprintf(json, "{\"cores\": %ld, \"kernel\": ", sysconf(_SC_NPROCESSORS_ONLN));
   write_text(json, system.release);
-  fprintf(json, ", \"libcrypto\": ");
-  write_text(json, OpenSSL_version(OPENSSL_VERSION));
-  fprintf(json, ", \"seconds\": %g, \"peers\": [", seconds);
+  fprintf(json, ", \"libcrypto\": {");
+  bool first = true;
+  for (size_t i = 0; i < count; i++) {
+    if (peers[i].module) continue;
+    fprintf(json, "%s", first ? "" : ", ");
+    write_text(json, peers[i].name);
+    fprintf(json, ": ");
+    write_text(json, peers[i].version);
+    first = false;
+  }
+  fprintf(json, "}, \"seconds\": %g, \"peers\": [", seconds);
   for (size_t i = 0; i < count; i++) {
     fprintf(json, "%s", i ? ", " : "");
     write_text(json, peers[i].name);
@@ -428,14 +468,16 @@ static bool selected(const char *list, const char *name) {
 static int usage(void) {
   fprintf(stderr,
           "usage: bench [--only ROW,...] [--peers NAME,...] [--seconds N] [--json FILE] NAME=MODULE...\n"
-          "  a row or peer is named by its beginning, or by all of it and a '.'; 'raw' is libcrypto. --list prints the rows.\n");
+          "  A row or peer is named by its beginning, or by all of it and a '.'. A peer whose name begins with 'raw' is libcrypto: the\n"
+          "  library after the '=', or the system's; ratios are against the first of them. --list prints the rows.\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
   static const struct option options[] = {{"only", required_argument, NULL, 'o'},    {"peers", required_argument, NULL, 'p'},
                                           {"seconds", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
-                                          {"list", no_argument, NULL, 'l'},          {NULL, 0, NULL, 0}};
+                                          {"list", no_argument, NULL, 'l'},          {"work", no_argument, NULL, 'w'},
+                                          {NULL, 0, NULL, 0}};
   const char *only = NULL, *wanted = NULL, *path = NULL;
   double seconds = 0.5;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -447,17 +489,22 @@ int main(int argc, char **argv) {
       case 'l':
         for (size_t i = 0; i < row_count; i++) puts(rows[i].name);
         return 0;
+      case 'w': return work_as_told(); // this program's own use
       default: return usage();
     }
   }
   if (!(seconds > 0 && seconds < 3600)) return usage();
-  static Peer peers[MAXIMUM_PEERS] = {{.name = "raw"}};
-  size_t count = selected(wanted, "raw") ? 1 : 0;
+  static Peer peers[MAXIMUM_PEERS];
+  size_t count = 0;
   for (; optind < argc; optind++) {
     char *equals = strchr(argv[optind], '=');
     if (!equals || count == MAXIMUM_PEERS) return usage();
     *equals = 0;
-    if (selected(wanted, argv[optind])) peers[count++] = (Peer){.name = argv[optind], .module = equals + 1};
+    if (!selected(wanted, argv[optind])) continue;
+    Peer peer = {.name = argv[optind], .module = equals + 1};
+    if (strncmp(peer.name, "raw", 3) == 0) peer = (Peer){.name = peer.name, .library = equals[1] ? equals + 1 : NULL};
+    if (peer.library && !strchr(peer.library, '/')) return usage();
+    peers[count++] = peer;
   }
   size_t chosen = 0;
   for (size_t i = 0; i < row_count; i++) chosen += selected(only, rows[i].name);
@@ -472,7 +519,6 @@ int main(int argc, char **argv) {
     fprintf(stderr, "%s: %s\n", path, strerror(errno));
     return 1;
   }
-  if (json) write_head(json, peers, count, seconds);
   bool complete = true;
   size_t printed = 0;
   Unit unit = UNIT_TIME;
@@ -482,6 +528,12 @@ int main(int argc, char **argv) {
     if (chosen == 0) continue;
     if (populous) move_stores_to_memory();
     for (size_t i = 0; i < count; i++) complete = start_client(&peers[i], &peers[i].clients[0], true) && complete;
+    for (size_t i = 0; i < count; i++) {
+      if (peers[i].module || !ask(&peers[i], 1, (Order){VERSION, 0, 0}, NULL)) continue;
+      memcpy(peers[i].version, peers[i].error, sizeof peers[i].version - 1);
+      if (printed == 0) printf("%s: %s\n", peers[i].name, peers[i].version);
+    }
+    if (json && printed == 0) write_head(json, peers, count, seconds);
     for (size_t i = 0; i < row_count; i++) {
       if (!selected(only, rows[i].name) || rows[i].populous != populous) continue;
       if (printed == 0 || unit != rows[i].unit) print_header(peers, count, unit = rows[i].unit);

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import matplotlib.ticker  # noqa: E402
 
 STYLES = {
+    "raw-system": dict(color="#999999", marker="v", s=26, zorder=2),
     "strongroom": dict(color="#c8102e", marker="o", s=52, zorder=4),
     "softhsm2": dict(color="#0072b2", marker="^", s=30, zorder=3),
     "nss": dict(color="#e69f00", marker="s", s=26, zorder=3),
@@ -108,10 +109,11 @@ def main(source, target):
             else:
                 axes.axvline(1, color="#444444", lw=1, zorder=2)
 
+    libcrypto = "; ".join(f"{name}: {' '.join(version.split()[:2])}" for name, version in run["libcrypto"].items())
     handles = [plt.Line2D([], [], linestyle="", marker=STYLES.get(name, {}).get("marker", "o"), markersize=7,
                           color=STYLES.get(name, {}).get("color", "#777777"), label=name) for name in peers]
     figure.legend(handles=handles, loc="upper right", ncols=len(handles) or 1, fontsize=9, frameon=False)
-    figure.text(0.01, 1 - 0.3 / height, f"{run['cores']} cores, {run['libcrypto']}, Linux {run['kernel']}", fontsize=9,
+    figure.text(0.01, 1 - 0.3 / height, f"{run['cores']} cores, {libcrypto}, Linux {run['kernel']}", fontsize=9,
                 va="center", color="#444444")
     figure.savefig(target)
 
