@@ -204,6 +204,19 @@ struct CK_STRONGROOM_FUNCTION_LIST {
 
   /* What serves this process. Needs no session; one crossing. */
   CK_RV (*GetSecureWorldInfo)(CK_STRONGROOM_SECURE_WORLD_INFO_PTR pInfo);
+
+  /* Memory of this process that the secure world has mapped as well: ulSize zeroed bytes from a page's start, flags 0. Input and
+     output of at least 4 KiB that lie wholly in such memory (one or several, in any combination with ordinary memory, in any
+     function) are worked on where they lie and not copied; shorter ones are sent as always. It belongs to the process, not to a
+     session, and stays until FreeSharedMemory or C_Finalize. Needs no session. Do not unmap or remap it. A forked child does not
+     have it (touching it is a fault). If the secure world dies it goes on as ordinary memory. An operation in place that fails
+     may have changed its input. CKR_ARGUMENTS_BAD: no size. CKR_DEVICE_MEMORY: more than this client may share.
+     CKR_HOST_MEMORY. */
+  CK_RV (*AllocateSharedMemory)(CK_ULONG ulSize, CK_FLAGS flags, CK_BYTE_PTR *ppMemory);
+
+  /* Gives back what AllocateSharedMemory gave. Operations that use it in other threads end well, but nobody sees their output.
+     CKR_ARGUMENTS_BAD: not such memory, or given back already. */
+  CK_RV (*FreeSharedMemory)(CK_BYTE_PTR pMemory);
 };
 
 #ifdef __cplusplus

@@ -40,6 +40,8 @@ CK_RV strongroom_GetDisplayStatus(CK_SESSION_HANDLE hSession, CK_STRONGROOM_DISP
 CK_RV strongroom_WriteContactSheet(CK_SESSION_HANDLE hSession);
 CK_RV strongroom_GetStatistics(CK_STRONGROOM_STATISTICS_PTR pStatistics);
 CK_RV strongroom_GetSecureWorldInfo(CK_STRONGROOM_SECURE_WORLD_INFO_PTR pInfo);
+CK_RV strongroom_AllocateSharedMemory(CK_ULONG ulSize, CK_FLAGS flags, CK_BYTE_PTR *ppMemory);
+CK_RV strongroom_FreeSharedMemory(CK_BYTE_PTR pMemory);
 
 #ifdef __cplusplus
 }

@@ -24,4 +24,6 @@ const CK_STRONGROOM_FUNCTION_LIST strongroom_vendor_functions = {
   .WriteContactSheet = strongroom_WriteContactSheet,
   .GetStatistics = strongroom_GetStatistics,
   .GetSecureWorldInfo = strongroom_GetSecureWorldInfo,
+  .AllocateSharedMemory = strongroom_AllocateSharedMemory,
+  .FreeSharedMemory = strongroom_FreeSharedMemory,
 };

@@ -57,6 +57,9 @@ final class Library: Sendable {
 
   private struct State {
     var world: SecureWorld?
+    /// The memory that the application has from AllocateSharedMemory, by address. It outlives the secure world it is
+    /// shared with.
+    var sharedMemories: [UInt: SharedMemory] = [:]
   }
 
   private let initialized = Atomic<Bool>(false)
@@ -87,6 +90,7 @@ final class Library: Sendable {
       Self.setOpenClient(nil)
       state.world?.connection.client.close()
       state.world = nil
+      state.sharedMemories = [:]
     }
     finalizations.advance()
   }
@@ -130,6 +134,31 @@ final class Library: Sendable {
   /// How many invocations have crossed to the secure world on the present connection.
   func crossingCount() throws(ReturnValue) -> UInt64 {
     try world().connection.client.invocationCount
+  }
+
+  /// Memory of `byteCount` bytes that the secure world has mapped as well.
+  func shareMemory(byteCount: Int) throws(ReturnValue) -> SharedMemory {
+    let connection = try world().connection
+    let memory: SharedMemory
+    do throws(InvokeError) {
+      memory = try connection.client.shareMemory(byteCount: byteCount)
+    } catch {
+      throw connection.returnValue(of: error)
+    }
+    try state.withLock { (state) throws(ReturnValue) in
+      guard initialized.load(ordering: .acquiring) else { throw .cryptokiNotInitialized }
+      state.sharedMemories[UInt(bitPattern: memory.bytes.baseAddress)] = memory
+    }
+    return memory
+  }
+
+  /// Gives back what `shareMemory` gave. Throws CKR_ARGUMENTS_BAD for anything else.
+  func endSharing(_ pointer: UnsafeMutableRawPointer?) throws(ReturnValue) {
+    let (memory, world) = state.withLock { state in
+      (state.sharedMemories.removeValue(forKey: UInt(bitPattern: pointer)), state.world)
+    }
+    guard let memory else { throw .argumentsBad }
+    world?.connection.client.endSharing(memory)
   }
 
   /// Sleeps until C_Finalize.

@@ -9,6 +9,8 @@ public struct MappingOptions: OptionSet, Sendable {
   public static let notInherited = MappingOptions(rawValue: 1)
   /// A core file does not show the content.
   public static let notDumped = MappingOptions(rawValue: 2)
+  /// The pages are there from the start, where the system can do that (Linux 5.14).
+  public static let populated = MappingOptions(rawValue: 4)
 }
 
 /// A region that was just created, and the descriptor to send to those who are to map it.
@@ -78,6 +80,12 @@ public final class SharedRegion: @unchecked Sendable {
       options: options)
   }
 
+  /// The bytes of as many pages as hold `byteCount` bytes.
+  public static func wholePages(_ byteCount: Int) -> Int {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    return (byteCount + page - 1) / page * page
+  }
+
   /// The length in bytes of the file behind a descriptor.
   public static func fileByteCount(_ descriptor: borrowing Descriptor) throws(SystemError) -> Int {
     let number = descriptor.number
@@ -114,6 +122,7 @@ public final class SharedRegion: @unchecked Sendable {
     }
     if options.contains(.notInherited) { madvise(start, total, MADV_DONTFORK) }
     if options.contains(.notDumped) { madvise(start, total, MADV_DONTDUMP) }
+    if options.contains(.populated) { madvise(start, total, 23 /* MADV_POPULATE_WRITE */) }
     base = start
     byteCount = total
     isMapped = ManagedFlag(true)

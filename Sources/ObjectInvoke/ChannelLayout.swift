@@ -32,7 +32,7 @@
 ///    +16   4  operation
 ///    +20   2  flags, `RequestFlags`
 ///    +22   2  the processor the client's thread ran on
-///    +24   4  length of the request message, bytes
+///    +24   4  length of the request message, bytes, the names of shared memory at its end included
 ///    +28   4  zero
 ///    +32   8  length of the input, bytes, without a request message that goes before it
 ///    +40   8  capacity of the client's output, bytes
@@ -102,13 +102,15 @@ struct RequestFlags: OptionSet {
   let rawValue: UInt16
   /// The message goes through the input ring, before the input.
   static let messageInRing = RequestFlags(rawValue: 1)
-  /// The whole input lies behind the message in the inline area.
+  /// All input that is sent lies behind the message in the inline area.
   static let inputInline = RequestFlags(rawValue: 2)
   /// The operation is expected to take longer than a wake-up: nobody spins for its answer.
   static let long = RequestFlags(rawValue: 4)
   /// The client spun in vain for the last answer.
   static let spinMissed = RequestFlags(rawValue: 8)
-  static let known: RequestFlags = [.messageInRing, .inputInline, .long, .spinMissed]
+  /// The message ends with the names of shared memory that takes the place of input or output (`SharedReferences`).
+  static let sharedMemory = RequestFlags(rawValue: 16)
+  static let known: RequestFlags = [.messageInRing, .inputInline, .long, .spinMissed, .sharedMemory]
 }
 
 struct ReplyFlags: OptionSet {

@@ -81,13 +81,19 @@ final class ClientChannel: @unchecked Sendable {
   }
 
   /// Carries out one invocation whose message `writer` holds.
+  ///
+  /// - Parameters:
+  ///   - input: what is sent.
+  ///   - output: where what is received goes; with shared output the room there is, which is not touched here.
+  ///   - shared: what else the message names.
   func perform(
     _ object: UInt64, _ operation: UInt32, _ options: InvokeOptions, _ writer: borrowing WireWriter,
-    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer, shared: SharedParts? = nil
   ) throws(InvokeError) -> Answer {
     let messageByteCount = writer.count
     let inputByteCount = input.byteCount
     var flags: RequestFlags = options.contains(.long) ? .long : []
+    if shared != nil { flags.insert(.sharedMemory) }
     let inputStart = alignedToWord(messageByteCount)
     var inRing = 0
     if !writer.isInLentMemory {
@@ -114,24 +120,27 @@ final class ClientChannel: @unchecked Sendable {
     clinux_store64_relaxed(line + Field.operationAndFlags, word.littleEndian)
     clinux_store64_relaxed(
       line + Field.messageByteCount, UInt64(UInt32(truncatingIfNeeded: messageByteCount)).littleEndian)
-    clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount).littleEndian)
+    let named = shared?.sharedByteCount ?? 0
+    clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount + named).littleEndian)
     clinux_store64_relaxed(line + Field.outputCapacity, UInt64(output.count).littleEndian)
     sequence = next
     counter.count()
 
     var drained = 0
-    if inRing == 0 && output.count <= ChannelLayout.inlineByteCount / 2 {
+    let receivesOutput = shared?.hasOutput != true
+    if inRing == 0 && (!receivesOutput || output.count <= ChannelLayout.inlineByteCount / 2) {
       waiting.post(next)
       try waiting.waitForReply(next, processor: processor, isLong: flags.contains(.long))
     } else {
       memory.requestSequence.store(next)
-      drained = try exchange(next, processor, flags, writer, input, output)
+      drained = try exchange(
+        next, processor, flags, writer, input, receivesOutput ? output : .init(start: nil, count: 0), options)
     }
     if options.contains(.secret) {
       explicit_bzero(memory.inlineRequest, min(inputStart + inputByteCount, ChannelLayout.inlineByteCount))
       if flags.contains(.messageInRing) { explicit_bzero(memory.inputRing, ChannelLayout.ringByteCount) }
     }
-    return try readReply(output, drained)
+    return try readReply(output, drained, receivesOutput: receivesOutput)
   }
 
   // MARK: Streaming
@@ -139,18 +148,16 @@ final class ClientChannel: @unchecked Sendable {
   /// Copies input in and output out until the answer is there; answers how many bytes of output were copied.
   private func exchange(
     _ expected: UInt32, _ processor: Int, _ flags: RequestFlags, _ writer: borrowing WireWriter,
-    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer, _ options: InvokeOptions
   ) throws(InvokeError) -> Int {
     if flags.contains(.inputInline) {
       return try exchange(expected, processor, flags, nothing, InputSegments(), output)
     }
-    // Output must not overwrite input that has not been sent. Ciphers produce no more than they have consumed, so
-    // output that begins at the start of the whole input, or before it, cannot; any other overlap is taken out of the
-    // way.
+    // Output must not overwrite input that has not been sent.
     let messageByteCount = flags.contains(.messageInRing) ? writer.count : 0
     var copied: PrivateBytes?
     var input = input
-    if overtakes(input, output) {
+    if input.isOvertaken(by: output, options) {
       guard let copy = PrivateBytes(count: input.byteCount) else {
         // The server waits for input that will not come.
         state.markDead()
@@ -169,20 +176,6 @@ final class ClientChannel: @unchecked Sendable {
   }
 
   private var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
-
-  private func overtakes(_ input: InputSegments, _ output: UnsafeMutableRawBufferPointer) -> Bool {
-    guard let base = output.baseAddress, output.count > 0 else { return false }
-    guard input.more.isEmpty else { return true }
-    let start = UInt(bitPattern: base)
-    var before: UInt = 0
-    for piece in [input.first, input.second, input.third] where !piece.isEmpty {
-      let pieceStart = UInt(bitPattern: piece.baseAddress!)
-      let overlaps = start < pieceStart &+ UInt(piece.count) && pieceStart < start &+ UInt(output.count)
-      if overlaps, start &+ before > pieceStart { return true }
-      before &+= UInt(piece.count)
-    }
-    return false
-  }
 
   private func exchange(
     _ expected: UInt32, _ processor: Int, _ flags: RequestFlags, _ message: UnsafeRawBufferPointer,
@@ -244,7 +237,7 @@ final class ClientChannel: @unchecked Sendable {
   // MARK: The answer
 
   private func readReply(
-    _ output: UnsafeMutableRawBufferPointer, _ alreadyDrained: Int
+    _ output: UnsafeMutableRawBufferPointer, _ alreadyDrained: Int, receivesOutput: Bool
   ) throws(InvokeError) -> Answer {
     typealias Field = ChannelLayout.ReplyField
     let line = memory.replyLine
@@ -258,7 +251,9 @@ final class ClientChannel: @unchecked Sendable {
     var drained = alreadyDrained
 
     var messageStart = 0
-    if flags.contains(.outputInline) {
+    if !receivesOutput {
+      // It lies in shared memory already, and the message at the start.
+    } else if flags.contains(.outputInline) {
       guard outputByteCount <= ChannelLayout.inlineByteCount else { throw broken() }
       if outputByteCount > 0 {
         output.baseAddress!.copyMemory(from: memory.inlineReply, byteCount: outputByteCount)
@@ -297,7 +292,7 @@ final class ClientChannel: @unchecked Sendable {
       guard messageStart + messageByteCount <= ChannelLayout.inlineByteCount else { throw broken() }
       answer.message = UnsafeRawBufferPointer(start: memory.inlineReply + messageStart, count: messageByteCount)
     }
-    if output.count > 0 || flags.contains(.messageInRing) {
+    if receivesOutput && output.count > 0 || flags.contains(.messageInRing) {
       outputTaken = memory.outputPut.load()
       memory.outputTaken.store(outputTaken)
     }

@@ -9,6 +9,8 @@ public struct ClientLimits: Sendable {
   public var objectCount = 65536
   /// Bytes of this process that the client's invocations may hold at once for long requests, input and output.
   public var privateByteCount = 256 << 20
+  /// Bytes of memory that the client shares with this process.
+  public var sharedByteCount = 256 << 20
 
   public init() {}
 }
@@ -31,12 +33,15 @@ public final class ClientEnvironment: Sendable {
   /// Changes when an id stops to be valid; whoever remembers an object asks again then.
   private let removals = Atomic<UInt64>(0)
   private let gone = Atomic<Bool>(false)
-  private let reserved = Atomic<Int>(0)
+  private let privateBytes: ByteQuota
+  let sharedBytes: ByteQuota
 
   init(identity: ClientIdentity, number: UInt64, limits: ClientLimits) {
     self.identity = identity
     self.number = number
     self.limits = limits
+    privateBytes = ByteQuota(limits.privateByteCount)
+    sharedBytes = ByteQuota(limits.sharedByteCount)
   }
 
   /// Whether the client has gone: nobody will see a reply any more.
@@ -48,19 +53,17 @@ public final class ClientEnvironment: Sendable {
 
   /// Counts bytes against the client's quota; `.noMemory` when it would be passed.
   func reserve(_ count: Int) throws(InvocationError) {
-    guard count >= 0, count <= limits.privateByteCount else { throw .noMemory }
-    if reserved.wrappingAdd(count, ordering: .relaxed).newValue > limits.privateByteCount {
-      reserved.wrappingSubtract(count, ordering: .relaxed)
-      throw .noMemory
-    }
+    try privateBytes.take(count)
   }
 
   func giveBack(_ count: Int) {
-    reserved.wrappingSubtract(count, ordering: .relaxed)
+    privateBytes.giveBack(count)
   }
 
   /// The bytes of this process that the client's invocations hold now.
-  public var reservedByteCount: Int { reserved.load(ordering: .relaxed) }
+  public var reservedByteCount: Int { privateBytes.taken }
+  /// The bytes that the client shares with this process.
+  public var sharedByteCount: Int { sharedBytes.taken }
 
   /// Gives the client a reference to `object` and answers its id.
   ///
@@ -114,5 +117,28 @@ public final class ClientEnvironment: Sendable {
       return objects
     }
     for object in objects.values { object.released() }
+  }
+}
+
+/// So many bytes of something, and how many of them are taken.
+struct ByteQuota: ~Copyable, Sendable {
+  private let limit: Int
+  private let used = Atomic<Int>(0)
+
+  init(_ limit: Int) { self.limit = limit }
+
+  var taken: Int { used.load(ordering: .relaxed) }
+
+  /// Throws `.noMemory` when the limit would be passed.
+  func take(_ count: Int) throws(InvocationError) {
+    guard count >= 0, count <= limit else { throw .noMemory }
+    if used.wrappingAdd(count, ordering: .relaxed).newValue > limit {
+      used.wrappingSubtract(count, ordering: .relaxed)
+      throw .noMemory
+    }
+  }
+
+  func giveBack(_ count: Int) {
+    used.wrappingSubtract(count, ordering: .relaxed)
   }
 }

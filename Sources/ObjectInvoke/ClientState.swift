@@ -1,6 +1,7 @@
 import Glibc
 import LinuxSystem
 import Synchronization
+import Wire
 
 /// The client's end of the control socket.
 private final class ControlSocket: Sendable {
@@ -36,6 +37,8 @@ final class ClientState: Sendable {
     var retired: UInt64 = 0
   }
   private let channels = Mutex(Channels())
+  private let sharing = Atomic<Bool>(false)
+  private let sharedMemories = Mutex<[SharedMemory]>([])
 
   init(_ socket: consuming MessageSocket) {
     socketNumber = Atomic(socket.descriptor.number)
@@ -135,6 +138,54 @@ final class ClientState: Sendable {
       channels.counters.append(counter)
     }
     return channel
+  }
+
+  // MARK: Shared memory
+
+  /// Whether any memory is shared: free to ask.
+  @inline(__always)
+  var sharesMemory: Bool { sharing.load(ordering: .relaxed) }
+
+  /// What of an invocation lies in shared memory.
+  func sharedParts(
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer, _ options: InvokeOptions,
+    naming writer: inout WireWriter
+  ) -> SharedParts? {
+    SharedParts(sharedMemories.withLock { $0 }, input, output, options, naming: &writer)
+  }
+
+  func shareMemory(byteCount: Int) throws(InvokeError) -> SharedMemory {
+    guard byteCount > 0 else { throw .refused(EINVAL) }
+    var ask = ControlMessage(.shareMemory, number: 0)
+    ask.bulkByteCount = UInt64(byteCount)
+    var answer = try exchange(ask)
+    guard answer.head.errno == 0 else { throw .refused(answer.head.errno) }
+    guard let descriptor = answer.descriptors.takeFirst(), let count = Int(exactly: answer.head.bulkByteCount),
+      count >= byteCount
+    else { throw .malformedReply }
+    let memory: SharedMemory
+    do throws(SystemError) {
+      let region = try SharedRegion(
+        descriptor, byteCount: count, access: .readWrite, options: [.notInherited, .notDumped, .populated])
+      memory = SharedMemory(region, object: answer.head.object)
+    } catch {
+      throw .resources(error.code)
+    }
+    sharedMemories.withLock { memories in
+      memories.append(memory)
+      sharing.store(true, ordering: .relaxed)
+    }
+    return memory
+  }
+
+  /// False when it was not shared on this connection, or is no more.
+  func forgetSharing(_ memory: SharedMemory) -> Bool {
+    sharedMemories.withLock { memories in
+      guard let index = memories.firstIndex(where: { $0 === memory }) else { return false }
+      memories.remove(at: index)
+      sharing.store(!memories.isEmpty, ordering: .relaxed)
+      return true
+    }
   }
 
   // MARK: Control socket

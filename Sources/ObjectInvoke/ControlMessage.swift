@@ -8,12 +8,13 @@ import LinuxSystem
 ///
 ///     +0   4  kind
 ///     +4   4  number, chosen by the client and given back
-///     +8   8  object id                                  (invoke)
+///     +8   8  object id                                  (invoke, answer to shareMemory)
 ///    +16   4  operation                                  (invoke)
 ///    +20   4  flags: 1 = payload in the first descriptor, a memory file
 ///    +24   4  length of the message, bytes               (invoke and its answer)
 ///    +28   4  errno                                      (answers)
-///    +32   8  length of the input, or of the output, bytes; of the published region (answer to hello)
+///    +32   8  length of the input, or of the output, bytes; of the published region (answer to hello), of the
+///             memory that is asked for (shareMemory), of what there is (its answer)
 ///    +40   8  capacity of the client's output, bytes     (invoke)
 ///    +48   4  result                                     (answer to invoke)
 ///    +52   4  protocol version                           (hello and its answer)
@@ -28,6 +29,8 @@ struct ControlMessage {
     case hello = 1
     case openChannel = 2
     case invoke = 3
+    /// Makes memory that both sides map: the answer has its object id and the descriptor to map.
+    case shareMemory = 4
   }
 
   static let byteCount = 64

@@ -77,8 +77,7 @@ public final class InvokeClient: Sendable {
   ///   - request: writes the request message, up to 64 MiB.
   ///   - input: bytes of any length, read while the server works.
   ///   - output: where the object's output goes. May be where the input begins. What is written there before an
-  ///     operation
-  ///     fails is zeroed.
+  ///     operation fails is zeroed.
   @inline(__always)
   public func invoke(
     _ object: UInt64, _ operation: UInt32, options: InvokeOptions = [],
@@ -101,7 +100,13 @@ public final class InvokeClient: Sendable {
       var writer = WireWriter(into: channel.requestArea, limit: ChannelLayout.messageByteLimit)
       request(&writer)
       if writer.overflowed { throw .refused(EMSGSIZE) }
-      var answer = try channel.perform(object, operation, options, writer, input, output)
+      var answer: ClientChannel.Answer
+      if state.sharesMemory, let shared = state.sharedParts(input, output, options, naming: &writer) {
+        if writer.overflowed { throw .refused(EMSGSIZE) }
+        answer = try channel.perform(object, operation, options, writer, shared.input, output, shared: shared)
+      } else {
+        answer = try channel.perform(object, operation, options, writer, input, output)
+      }
       if answer.errno != 0 { throw .refused(answer.errno) }
       return InvokeAnswer(
         result: answer.result, outputByteCount: answer.outputByteCount, message: answer.message, channel: channel,
@@ -194,6 +199,23 @@ public final class InvokeClient: Sendable {
       result: answer.head.result, outputByteCount: outputByteCount,
       message: UnsafeRawBufferPointer(rebasing: bytes[..<messageByteCount]), channel: nil,
       ownedMessage: payload, descriptors: answer.descriptors.takeAll())
+  }
+
+  // MARK: Shared memory
+
+  /// Makes memory of at least `byteCount` bytes that the server maps as well. Input and output of at least 4 KiB that
+  /// lie in it are worked on where they lie. Shared until `endSharing`.
+  ///
+  /// - Throws: `.refused(ENOMEM)` when the server shares no more with this client, `.refused(EINVAL)` for 0 bytes,
+  ///   `.resources` when this process cannot map it.
+  public func shareMemory(byteCount: Int) throws(InvokeError) -> SharedMemory {
+    try state.shareMemory(byteCount: byteCount)
+  }
+
+  /// Ends the sharing: what lies there is sent from now on as everything else is. An invocation that works with it, in
+  /// another thread, does so to its end.
+  public func endSharing(_ memory: SharedMemory) {
+    if state.forgetSharing(memory) { release(memory.object) }
   }
 
   /// Drops the reference to an object. Nothing is to be done about a failure: with the connection every reference goes.

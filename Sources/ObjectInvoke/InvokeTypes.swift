@@ -9,6 +9,8 @@ public struct InvokeOptions: OptionSet, Sendable {
   public static let long = InvokeOptions(rawValue: 1)
   /// The request holds a secret (a PIN, a key to be imported): it is wiped from the shared memory after the answer.
   public static let secret = InvokeOptions(rawValue: 2)
+  /// No output comes before the input's last piece is reached, so the output may lie where that piece begins.
+  public static let outputWithLast = InvokeOptions(rawValue: 4)
 }
 
 /// Pieces of memory that are sent behind one another as the input of an invocation: three, and a list of more for the
@@ -40,6 +42,23 @@ public struct InputSegments {
     (first, second, third) = (nothing, nothing, nothing)
     more = pieces
     moreByteCount = pieces.reduce(0) { $0 + $1.count }
+  }
+
+  /// Whether `output` would overwrite input before it has been read. Objects produce no more than they have consumed, so
+  /// output that begins at the start of the whole input, or before it, does not.
+  func isOvertaken(by output: UnsafeMutableRawBufferPointer, _ options: InvokeOptions) -> Bool {
+    guard let base = output.baseAddress, output.count > 0 else { return false }
+    guard more.isEmpty else { return true }
+    let start = UInt(bitPattern: base)
+    let pieces = [first, second, third].filter { !$0.isEmpty }
+    var before: UInt = 0
+    for piece in options.contains(.outputWithLast) ? pieces.suffix(1) : pieces[...] {
+      let pieceStart = UInt(bitPattern: piece.baseAddress!)
+      let overlaps = start < pieceStart &+ UInt(piece.count) && pieceStart < start &+ UInt(output.count)
+      if overlaps, start &+ before > pieceStart { return true }
+      before &+= UInt(piece.count)
+    }
+    return false
   }
 
   /// The length of all pieces in bytes.

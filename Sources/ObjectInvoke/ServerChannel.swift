@@ -26,7 +26,16 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   private var outputPlace = OutputPlace.undecided
   private var inlineOutputCount = 0
 
-  private enum OutputPlace { case undecided, inline, ring }
+  private enum OutputPlace { case undecided, inline, ring, shared }
+
+  // Shared memory that the request in progress names: the pieces of input from `nextShared` on, of which the next
+  // comes after `untilShared` more bytes that are sent.
+  private var shared: SharedPlaces?
+  private var nextShared = 0
+  private var untilShared = UInt64.max
+  private var takenOfShared = 0
+  /// Room for output that a cipher asks for past the end of the shared memory.
+  private var overhang: PrivateBytes?
 
   // The object invoked last: a client mostly goes on with the same one.
   private var knownID: UInt64 = 0
@@ -111,7 +120,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
         acceptable = acceptable && messageByteCount <= ChannelLayout.inlineByteCount
         if acceptable, flags.contains(.inputInline) {
           let room = ChannelLayout.inlineByteCount - min(alignedToWord(messageByteCount), ChannelLayout.inlineByteCount)
-          acceptable = inputByteCount <= UInt64(room)
+          acceptable = inputByteCount <= UInt64(room) || flags.contains(.sharedMemory)
         }
       }
       isAcceptable = acceptable
@@ -121,9 +130,12 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   private func serve() {
     memory.expectReply()
     let header = Header(memory.requestLine)
-    let bulk = header.inputByteCount.addingReportingOverflow(header.outputCapacity)
+    // What is shared is not copied: it gives nothing to overlap with the work.
+    let bulk =
+      header.flags.contains(.sharedMemory)
+      ? (0, false) : header.inputByteCount.addingReportingOverflow(header.outputCapacity)
     waiting.begin(
-      clientProcessor: header.processor, flags: header.flags, bulkByteCount: bulk.overflow ? .max : bulk.partialValue)
+      clientProcessor: header.processor, flags: header.flags, bulkByteCount: bulk.1 ? .max : bulk.0)
     inputRemaining = 0
     inlineInput = nil
     lentByteCount = 0
@@ -143,17 +155,61 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
         UnsafeMutableRawBufferPointer(rebasing: message.bytes[position...]).copyMemory(from: piece)
         position += piece.count
       }
-      inputRemaining = header.inputByteCount
-      invoke(header, UnsafeRawBufferPointer(message.bytes))
+      take(header, UnsafeRawBufferPointer(message.bytes))
     } else {
       requestBuffer.copyMemory(from: memory.inlineRequest, byteCount: header.messageByteCount)
-      inputRemaining = header.inputByteCount
       if header.flags.contains(.inputInline) {
         inlineInput = UnsafeRawPointer(memory.inlineRequest + alignedToWord(header.messageByteCount))
       }
-      invoke(header, UnsafeRawBufferPointer(start: requestBuffer, count: header.messageByteCount))
+      take(header, UnsafeRawBufferPointer(start: requestBuffer, count: header.messageByteCount))
       explicit_bzero(requestBuffer, header.messageByteCount)
     }
+  }
+
+  /// Carries out a request whose message has arrived.
+  @inline(__always)
+  private func take(_ header: Header, _ message: UnsafeRawBufferPointer) {
+    inputRemaining = header.inputByteCount
+    if !header.flags.contains(.sharedMemory) { return invoke(header, message) }
+    takeSharing(header, message)
+  }
+
+  @inline(never)
+  private func takeSharing(_ header: Header, _ message: UnsafeRawBufferPointer) {
+    guard
+      let places = SharedPlaces(
+        message, of: client.environment, inputByteCount: header.inputByteCount, capacity: header.outputCapacity)
+    else { return reply(errno: EINVAL) }
+    var sent = header.inputByteCount
+    for piece in places.pieces { sent -= UInt64(piece.byteCount) }
+    if header.flags.contains(.inputInline) {
+      let room = ChannelLayout.inlineByteCount - min(alignedToWord(message.count), ChannelLayout.inlineByteCount)
+      guard sent <= UInt64(room) else { return reply(errno: EINVAL) }
+    }
+    untilShared = places.pieces.first?.gap ?? .max
+    if places.output != nil { outputPlace = .shared }
+    shared = places
+    invoke(header, UnsafeRawBufferPointer(rebasing: message[..<places.messageByteCount]))
+    shared = nil
+    nextShared = 0
+    untilShared = .max
+    takenOfShared = 0
+    overhang = nil
+  }
+
+  /// Lends of the piece of shared memory that comes next in the input, at most `wanted` bytes.
+  private func nextSharedInput(_ wanted: Int) -> UnsafeRawBufferPointer {
+    guard let pieces = shared?.pieces else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    let piece = pieces[nextShared]
+    let lent = UnsafeRawBufferPointer(start: piece.start + takenOfShared, count: min(wanted, piece.byteCount - takenOfShared))
+    takenOfShared += lent.count
+    inputRemaining -= UInt64(lent.count)
+    if takenOfShared == piece.byteCount {
+      takenOfShared = 0
+      nextShared += 1
+      untilShared = nextShared < pieces.count ? pieces[nextShared].gap : .max
+    }
+    return lent
   }
 
   @inline(__always)
@@ -199,11 +255,15 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     giveBackInput()
     var flags: ReplyFlags = []
     if errno != 0 {
+      if let output = shared?.output, outputPlace == .shared {
+        explicit_bzero(output.baseAddress!, Int(truncatingIfNeeded: outputByteCount))
+      }
       outputByteCount = 0
-      outputPlace = .undecided
+      if outputPlace != .shared { outputPlace = .undecided }
     }
-    if outputPlace != .ring { flags.insert(.outputInline) }
-    let start = outputPlace == .ring ? 0 : alignedToWord(Int(truncatingIfNeeded: outputByteCount))
+    let isInline = outputPlace == .undecided || outputPlace == .inline
+    if isInline { flags.insert(.outputInline) }
+    let start = isInline ? alignedToWord(Int(truncatingIfNeeded: outputByteCount)) : 0
     if message.count <= ChannelLayout.inlineByteCount - min(start, ChannelLayout.inlineByteCount) {
       if let base = message.baseAddress, message.count > 0 {
         (memory.inlineReply + start).copyMemory(from: base, byteCount: message.count)
@@ -239,10 +299,13 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
 
   override func nextInput(atMost: Int) throws(InvocationError) -> UnsafeRawBufferPointer {
     giveBackInput()
-    let wanted = Int(truncatingIfNeeded: min(inputRemaining, UInt64(atMost)))
+    var wanted = Int(truncatingIfNeeded: min(inputRemaining, UInt64(atMost)))
+    if untilShared == 0 { return nextSharedInput(wanted) }
+    wanted = Int(truncatingIfNeeded: min(untilShared, UInt64(wanted)))
     if let base = inlineInput {
       inlineInput = base + wanted
       inputRemaining -= UInt64(wanted)
+      if untilShared != .max { untilShared -= UInt64(wanted) }
       return UnsafeRawBufferPointer(start: base, count: wanted)
     }
     var available = try inputAvailable()
@@ -255,6 +318,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     let count = min(available, wanted)
     lentByteCount = count
     inputRemaining -= UInt64(count)
+    if untilShared != .max { untilShared -= UInt64(count) }
     let offset = Int(truncatingIfNeeded: inputTaken) & (ChannelLayout.ringByteCount - 1)
     return UnsafeRawBufferPointer(start: memory.inputRing + offset, count: count)
   }
@@ -283,6 +347,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
 
   override func reserveOutput(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
     reservedByteCount = count
+    if outputPlace == .shared { return try reserveShared(count) }
     if outputPlace == .undecided {
       // Short output goes with the answer. What is still to come of the input tells how long it may get.
       let expected = UInt64(count).addingReportingOverflow(inputRemaining)
@@ -307,9 +372,29 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   override func commitOutput(_ count: Int) {
     if outputPlace == .inline {
       inlineOutputCount += count
+    } else if outputPlace == .shared {
+      commitShared(count)
     } else if count > 0 {
       put(count)
     }
+  }
+
+  private func reserveShared(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
+    guard let room = shared?.output else { throw .outputFull }
+    let used = Int(truncatingIfNeeded: outputByteCount)
+    if count <= room.count - used { return UnsafeMutableRawBufferPointer(rebasing: room[used..<used + count]) }
+    // Behind the room lies what else the client keeps there.
+    let past = try PrivateBytes(count: count, of: client.environment)
+    let bytes = past.bytes
+    overhang = consume past
+    return bytes
+  }
+
+  private func commitShared(_ count: Int) {
+    guard let past = overhang.take() else { return }
+    guard let room = shared?.output else { return }
+    UnsafeMutableRawBufferPointer(rebasing: room[(Int(truncatingIfNeeded: outputByteCount) - count)...])
+      .copyMemory(from: UnsafeRawBufferPointer(rebasing: past.bytes[..<count]))
   }
 
   private func roomInRing(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {

@@ -92,6 +92,7 @@ final class ServerClient: Sendable {
     switch ControlMessage.Kind(rawValue: head.kind) {
     case .openChannel: return openChannel(head)
     case .invoke: return invoke(head, payload, descriptors)
+    case .shareMemory: return shareMemory(head)
     case .hello, nil: return false
     }
   }
@@ -121,6 +122,33 @@ final class ServerClient: Sendable {
       return send(answer, descriptors: [descriptor.number])
     } catch {
       answer.errno = error.code
+      return send(answer)
+    }
+  }
+
+  /// Makes memory for both sides. Its pages are the client's, who touches them first.
+  private func shareMemory(_ head: ControlMessage) -> Bool {
+    var answer = ControlMessage(.shareMemory, number: head.number)
+    do {
+      guard let wanted = Int(exactly: head.bulkByteCount), wanted <= environment.limits.sharedByteCount else {
+        throw InvocationError.noMemory
+      }
+      guard wanted > 0 else { throw InvocationError.malformed }
+      let count = SharedRegion.wholePages(wanted)
+      try environment.sharedBytes.take(count)
+      let created: CreatedRegion
+      do throws(SystemError) {
+        created = try SharedRegion.create(
+          name: "strongroom-shared", byteCount: count, options: [.notInherited, .notDumped])
+      } catch {
+        environment.sharedBytes.giveBack(count)
+        throw error
+      }
+      answer.object = try environment.addObject(ServerSharedMemory(created.region, of: environment))
+      answer.bulkByteCount = UInt64(count)
+      return send(answer, descriptors: [created.descriptor.number])
+    } catch {
+      answer.errno = InvocationError.code(of: error)
       return send(answer)
     }
   }
