@@ -84,16 +84,18 @@ final class ClientChannel: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - input: what is sent.
-  ///   - output: where what is received goes; with shared output the room there is, which is not touched here.
-  ///   - shared: what else the message names.
+  ///   - output: where the output goes.
+  ///   - sharing: `.sharedMemory` when the message names some.
+  ///   - sharedByteCount: the length of the input that it names.
+  ///   - receivesOutput: false when the output goes to shared memory, which `output` is then.
   func perform(
     _ object: UInt64, _ operation: UInt32, _ options: InvokeOptions, _ writer: borrowing WireWriter,
-    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer, shared: SharedParts? = nil
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer, sharing: RequestFlags = [],
+    sharedByteCount: Int = 0, receivesOutput: Bool = true
   ) throws(InvokeError) -> Answer {
     let messageByteCount = writer.count
     let inputByteCount = input.byteCount
-    var flags: RequestFlags = options.contains(.long) ? .long : []
-    if shared != nil { flags.insert(.sharedMemory) }
+    var flags: RequestFlags = options.contains(.long) ? sharing.union(.long) : sharing
     let inputStart = alignedToWord(messageByteCount)
     var inRing = 0
     if !writer.isInLentMemory {
@@ -120,14 +122,12 @@ final class ClientChannel: @unchecked Sendable {
     clinux_store64_relaxed(line + Field.operationAndFlags, word.littleEndian)
     clinux_store64_relaxed(
       line + Field.messageByteCount, UInt64(UInt32(truncatingIfNeeded: messageByteCount)).littleEndian)
-    let named = shared?.sharedByteCount ?? 0
-    clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount + named).littleEndian)
+    clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount + sharedByteCount).littleEndian)
     clinux_store64_relaxed(line + Field.outputCapacity, UInt64(output.count).littleEndian)
     sequence = next
     counter.count()
 
     var drained = 0
-    let receivesOutput = shared?.hasOutput != true
     if inRing == 0 && (!receivesOutput || output.count <= ChannelLayout.inlineByteCount / 2) {
       waiting.post(next)
       try waiting.waitForReply(next, processor: processor, isLong: flags.contains(.long))

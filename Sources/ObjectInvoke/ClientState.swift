@@ -69,6 +69,14 @@ final class ClientState: Sendable {
         return free
       }
       _ = consume free
+      // Who asked for the memory has it still; there is nobody to share it with.
+      let shared = sharedMemories.withLock { memories in
+        sharing.store(false, ordering: .relaxed)
+        let shared = memories
+        memories = []
+        return shared
+      }
+      _ = consume shared
     }
   }
 

@@ -103,7 +103,9 @@ public final class InvokeClient: Sendable {
       var answer: ClientChannel.Answer
       if state.sharesMemory, let shared = state.sharedParts(input, output, options, naming: &writer) {
         if writer.overflowed { throw .refused(EMSGSIZE) }
-        answer = try channel.perform(object, operation, options, writer, shared.input, output, shared: shared)
+        answer = try channel.perform(
+          object, operation, options, writer, shared.input, output, sharing: .sharedMemory,
+          sharedByteCount: shared.sharedByteCount, receivesOutput: !shared.hasOutput)
       } else {
         answer = try channel.perform(object, operation, options, writer, input, output)
       }

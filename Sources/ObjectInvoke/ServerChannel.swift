@@ -201,7 +201,8 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   private func nextSharedInput(_ wanted: Int) -> UnsafeRawBufferPointer {
     guard let pieces = shared?.pieces else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     let piece = pieces[nextShared]
-    let lent = UnsafeRawBufferPointer(start: piece.start + takenOfShared, count: min(wanted, piece.byteCount - takenOfShared))
+    let lent = UnsafeRawBufferPointer(
+      start: piece.start + takenOfShared, count: min(wanted, piece.byteCount - takenOfShared))
     takenOfShared += lent.count
     inputRemaining -= UInt64(lent.count)
     if takenOfShared == piece.byteCount {

@@ -8,7 +8,7 @@ import Wire
 @testable import ObjectInvoke
 
 /// A client that follows no rule: speaks on the socket and writes into the channel by itself.
-private struct RawClient: ~Copyable {
+struct RawClient: ~Copyable {
   let socket: MessageSocket
 
   init(_ path: String) throws {
@@ -55,13 +55,24 @@ private struct RawClient: ~Copyable {
     let answer = try #require(try receive())
     return try ChannelMapping.map(Descriptor(adopting: answer.descriptor))
   }
+
+  /// The object id of shared memory and its mapping here.
+  func shareMemory(_ byteCount: UInt64) throws -> (UInt64, SharedRegion) {
+    var ask = ControlMessage(.shareMemory, number: 3)
+    ask.bulkByteCount = byteCount
+    try send(ask)
+    let answer = try #require(try receive())
+    let file = Descriptor(adopting: answer.descriptor)
+    return (answer.head.object, try SharedRegion(file, byteCount: Int(byteCount), access: .readWrite))
+  }
 }
 
 /// Writes a request line and rings, as a client does; answers the errno of the reply, nil when none comes.
-private func post(
+@discardableResult
+func post(
   _ mapping: ChannelMapping, sequence: UInt32 = 1, object: UInt64 = ObjectReference.root,
   operation: UInt32 = Operation.echo, flags: UInt16 = 0, messageByteCount: UInt64 = 0, inputByteCount: UInt64 = 0,
-  outputCapacity: UInt64 = 0, inputPut: UInt64? = nil, outputTaken: UInt64? = nil
+  outputCapacity: UInt64 = 0, inputPut: UInt64? = nil, outputTaken: UInt64? = nil, waits: Bool = true
 ) -> Int32? {
   typealias Field = ChannelLayout.RequestField
   let memory = mapping.memory
@@ -77,7 +88,7 @@ private func post(
   memory.requestEvents.add(1)
   memory.requestEvents.wake()
   let end = MonotonicClock.now() + 500_000_000
-  while MonotonicClock.now() < end {
+  while waits, MonotonicClock.now() < end {
     if memory.replySequence.load() == sequence {
       return Int32(bitPattern: clinux_load32_relaxed(memory.replyLine + ChannelLayout.ReplyField.errno))
     }

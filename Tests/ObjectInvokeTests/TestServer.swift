@@ -32,12 +32,20 @@ enum Operation {
   static let die: UInt32 = 11
   /// Reads the input's first byte, then works for a millisecond before each further piece.
   static let slowSum: UInt32 = 12
+  /// Fills all room for output with ones, then reads the input, and answers its sum and no output.
+  static let fillThenSum: UInt32 = 13
+  /// Reads one byte of the input, says so, waits for `mayGoOn`, and answers the sum of the input.
+  static let heldSum: UInt32 = 14
+  /// Writes the input to the output with every bit turned, asking for a byte more room than it uses.
+  static let invert: UInt32 = 15
 }
 
 final class TestObject: InvocableObject {
   let releasedCount: Atomic<Int>
   init() { releasedCount = Atomic(0) }
   let children = Mutex<[TestObject]>([])
+  let hasBegun = Atomic<Bool>(false)
+  let mayGoOn = Atomic<Bool>(false)
 
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
     switch operation {
@@ -97,6 +105,24 @@ final class TestObject: InvocableObject {
       while let descriptor = call.descriptors.takeFirst() { received.append(descriptor.relinquish()) }
       for number in received.reversed() { call.replyDescriptors.append(Descriptor(adopting: number)) }
       call.reply.u32(UInt32(received.count))
+    case Operation.fillThenSum:
+      let room = try call.reserveOutput(Int(call.outputCapacity))
+      for index in room.indices { room[index] = 1 }
+      var sum: UInt64 = 0
+      while case let piece = try call.nextInput(), !piece.isEmpty { sum = piece.reduce(sum) { $0 &+ UInt64($1) } }
+      call.reply.u64(sum)
+    case Operation.heldSum:
+      var sum = try call.nextInput(atMost: 1).reduce(UInt64(0)) { $0 &+ UInt64($1) }
+      hasBegun.store(true, ordering: .releasing)
+      while !mayGoOn.load(ordering: .acquiring) { usleep(100) }
+      while case let piece = try call.nextInput(), !piece.isEmpty { sum = piece.reduce(sum) { $0 &+ UInt64($1) } }
+      call.reply.u64(sum)
+    case Operation.invert:
+      while case let piece = try call.nextInput(atMost: 10000), !piece.isEmpty {
+        let room = try call.reserveOutput(piece.count + 1)
+        for index in piece.indices { room[index] = ~piece[index] }
+        try call.commitOutput(piece.count)
+      }
     case Operation.die:
       _exit(9)
     default:
