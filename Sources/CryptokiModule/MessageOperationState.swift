@@ -102,7 +102,8 @@ extension Session {
       var tag: [UInt8] = []
       let answer = try slot.connection.invoke(
         slot.token,
-        (function == .encrypt ? TokenOperation.encryptMessage : TokenOperation.decryptMessage).rawValue, options: [],
+        (function == .encrypt ? TokenOperation.encryptMessage : TokenOperation.decryptMessage).rawValue,
+        options: .outputWithLast,
         input: InputSegments(associated, input), output: memory, writing: { request.write(to: &$0) }
       ) { (result, reader) throws(WireError) in
         if result == 0, function == .encrypt { tag = try reader.bytes() }

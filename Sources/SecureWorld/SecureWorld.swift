@@ -85,6 +85,7 @@ final class SecureWorld: Sendable {
   func run(_ listener: consuming MessageListener, at path: String?, ready: () -> Void) throws {
     var limits = ServerLimits()
     limits.client.privateByteCount = options.clientMemoryByteCount
+    limits.client.sharedByteCount = options.clientMemoryByteCount
     let region = publishedRegion.withLock { $0.take() }
     let server = InvokeServer(
       listener: listener, limits: limits, published: region,

@@ -249,6 +249,9 @@ extension ModuleSuite {
         require(vendor.WriteContactSheet!(1) == wanted, "WriteContactSheet")
         require(vendor.GetStatistics!(&statistics) == wanted, "GetStatistics")
         require(vendor.GetSecureWorldInfo!(&world) == wanted, "GetSecureWorldInfo")
+        var memory: UnsafeMutablePointer<UInt8>?
+        require(vendor.AllocateSharedMemory!(1, 0, &memory) == wanted, "AllocateSharedMemory")
+        require(vendor.FreeSharedMemory!(memory) == wanted, "FreeSharedMemory")
       }
     }
   }
