@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sched.h>
@@ -342,6 +343,8 @@ void clinux_set_thread_name(const char *name) {
 }
 
 int clinux_thread_id(void) { return (int)syscall(SYS_gettid); }
+
+void clinux_limit_heaps(int count) { mallopt(M_ARENA_MAX, count); }
 
 int clinux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
   return prctl(option, a, b, c, d);

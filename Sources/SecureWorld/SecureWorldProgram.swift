@@ -96,6 +96,7 @@ public enum SecureWorldProgram {
     LibraryContext.refuseConfigurationFile()
     if arguments.acceptsRollback { return try acceptRollback(store) }
 
+    Heap.limitToProcessors()
     // First of all, while there is one thread and no secret: the launcher, which starts peripherals later.
     let launcher = try guarding("fork the launcher") { try prepareLauncher(configuration) }
     // Nobody reads this process's memory, and no core file is ever written of it, from here on.

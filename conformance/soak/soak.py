@@ -266,8 +266,13 @@ class Soak:
         """Lets every thread come to rest, without a session; what is measured then can be compared."""
         for worker in self.workers.values():
             worker.order(b"p")
+        deadline = time.monotonic() + 3 * STUCK_SECONDS
         while not all(worker.rests for worker in self.workers.values()):
             self.pump(0.05)
+            if time.monotonic() > deadline:
+                late = [worker for worker in self.workers.values() if not worker.rests]
+                self.report_stuck("workers do not come to rest", [worker.process.pid for worker in late])
+                raise Stuck
 
     def resume(self):
         for worker in self.workers.values():
@@ -325,19 +330,25 @@ class Soak:
         return least
 
     def faults(self, seconds):
-        """Kills of workers and of the secure world."""
-        end = time.monotonic() + seconds
+        """Kills of workers and of the secure world; the workers that are not killed are sampled."""
+        taken = []
         next_worker, next_world = time.monotonic() + 2, time.monotonic() + 4
-        while time.monotonic() < end:
-            self.pump(self.chance.uniform(0.05, 0.3))
-            if time.monotonic() > next_worker:
-                self.kill_worker()
-                next_worker = time.monotonic() + self.chance.uniform(1, 3)
-            if time.monotonic() > next_world:
-                self.kill_world()
-                next_world = time.monotonic() + self.chance.uniform(2, 6)
-        # Everybody gets to work again before the next phase counts.
-        self.pump(2)
+        for part in range(4):
+            end = time.monotonic() + seconds / 4
+            while time.monotonic() < end:
+                self.pump(self.chance.uniform(0.05, 0.3))
+                if time.monotonic() > next_worker:
+                    self.kill_worker()
+                    next_worker = time.monotonic() + self.chance.uniform(1, 3)
+                if time.monotonic() > next_world:
+                    self.kill_world()
+                    next_world = time.monotonic() + self.chance.uniform(2, 6)
+            # Everybody gets to work again before something is measured.
+            self.pump(1)
+            sample = self.sample()
+            sample.pop("secure world", None)
+            taken.append(sample)
+        return taken
 
     def steady(self, seconds, samples):
         """Kills of workers only; memory, threads and descriptors are sampled."""
@@ -353,16 +364,35 @@ class Soak:
             self.unexpected.append("the secure world ended by itself")
         return taken
 
-    def judge_samples(self, taken):
+    def judge_samples(self, taken, reconnecting):
+        """`taken` while the secure world lived, `reconnecting` before that, while it was killed now and then."""
         rest = taken[int(len(taken) * WARM_UP):]
-        half = len(rest) // 2
         for name in taken[0]:
-            for what, place, unit in (("memory", 0, 1024), ("shared memory", 1, 1024), ("threads", 2, 1), ("descriptors", 3, 1)):
+            shared = () if name == "worker 1" else (("shared memory", 1),)  # varies: channels stay mapped until a thread has others
+            for what, place in (("memory", 0), *shared):
                 series = [sample[name][place] for sample in rest]
-                say(f"{name} {what} {[sample[name][place] for sample in taken]}")
-                if None in series:
+                edge = max(1, len(series) // 4)
+                first, last = statistics.mean(series[:edge]), statistics.mean(series[-edge:])
+                self.claim(
+                    f"{what} of the {name} is flat within 5%: {first / 1024:.1f} MiB, and {last / 1024:.1f} MiB at the end",
+                    last <= first * GROWTH,
+                    [f"KiB: {[sample[name][place] for sample in taken]}"],
+                )
+            for what, place in (("threads", 2), ("descriptors", 3)):
+                counts = [sample[name][place] for sample in taken]
+                if None in counts:
                     say(f"only root counts the {what} of the {name}")
                     continue
+                self.claim(f"at rest the {name} has always as many {what}: {counts[0]}", len(set(counts)) == 1, [f"{counts}"])
+        for name in (name for name in taken[0] if name in reconnecting[0]):
+            first, last = reconnecting[0][name][0], reconnecting[-1][name][0]
+            self.claim(
+                f"memory of the {name} is flat within 5% over {len(self.deaths)} deaths of the secure world: "
+                f"{first / 1024:.1f} MiB, {last / 1024:.1f} MiB",
+                last <= first * GROWTH,
+                [f"KiB: {[sample[name][0] for sample in reconnecting]}"],
+            )
+
     def idle(self):
         self.pause()
         used = []
@@ -396,9 +426,16 @@ class Soak:
 
     def fair(self):
         """64 processes with four threads each, all at once."""
-        begin = now() + 8 * SECOND
-        arguments = (FAIR_THREADS, begin, begin + FAIR_SECONDS * SECOND)
-        started = [self.start(["fair", number, *arguments], stdin=subprocess.DEVNULL) for number in range(FAIR_PROCESSES)]
+        pipes = {"stdin": subprocess.PIPE}
+        started = [self.start(["fair", number, FAIR_THREADS], **pipes) for number in range(FAIR_PROCESSES)]
+        for process in started:
+            # A thread that cannot begin is missed below.
+            for _ in range(FAIR_THREADS):
+                process.stdout.readline()
+        begin = now() + SECOND // 2
+        for process in started:
+            process.stdin.write(f"{begin} {begin + FAIR_SECONDS * SECOND}\n".encode())
+            process.stdin.flush()
         counts = collections.Counter()
         threads, longest = [], 0
         late = 0
@@ -475,7 +512,7 @@ class Soak:
         for number in range(WORKERS):
             self.add_worker(number, 0)
         self.pump(3)
-        self.faults(seconds * 0.35)
+        reconnecting = self.faults(seconds * 0.35)
         taken = self.steady(seconds * 0.45, max(8, min(60, int(seconds * 0.45 / 4))))
         self.idle()
         self.end_workers()
@@ -483,7 +520,7 @@ class Soak:
             f"{self.worker_kills} workers and {len(self.deaths)} secure worlds were killed at work",
             self.worker_kills >= seconds / 12 and len(self.deaths) >= seconds / 40,
         )
-        self.judge_samples(taken)
+        self.judge_samples(taken, reconnecting)
         self.fair()
         self.audit()
         self.leave()

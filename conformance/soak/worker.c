@@ -1,12 +1,13 @@
 // The worker's program. Usage: worker MODULE FOLDER
 //     prepare POPULATION                              initialises the token and fills it
 //   | work NUMBER GENERATION POPULATION THREADS SEED  works until it is told to end
-//   | fair NUMBER THREADS FROM UNTIL                  counts what each thread gets done between two moments (nanoseconds)
+//   | fair NUMBER THREADS                             counts what each thread gets done between two moments
 //   | audit                                           reports every token object
 // What it has to say goes to standard output, a line each. 'work' reads its orders, bytes, from standard input: p pause, r resume,
-// e end; the end of the input ends it at once.
+// e end; the end of the input ends it at once. 'fair' reads the two moments, in nanoseconds, when it has said that it is ready.
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +275,7 @@ static int run_prepare(void) {
 // ---- fairness
 
 static uint64_t fair_from, fair_until;
+static pthread_barrier_t fair_told;
 
 static void sleep_until(uint64_t moment) {
   struct timespec time = {(time_t)(moment / 1000000000u), (long)(moment % 1000000000u)};
@@ -292,8 +294,10 @@ static bool fair_operation(Thread *thread) {
 static void *be_fair(void *argument) {
   Thread *thread = argument;
   strncpy(thread->row->item, "fair", sizeof thread->row->item - 1);
-  if (!begin(thread)) return NULL;
-  report("ready %d", process.number);
+  bool ready = begin(thread);
+  report(ready ? "ready %d" : "not ready %d", process.number);
+  pthread_barrier_wait(&fair_told);
+  if (!ready) return NULL;
   sleep_until(fair_from);
   uint64_t done = 0, longest = 0, last = now();
   while (last < fair_until && fair_operation(thread)) {
@@ -308,11 +312,14 @@ static void *be_fair(void *argument) {
 
 static int run_fair(int threads) {
   pthread_t handles[THREADS];
+  pthread_barrier_init(&fair_told, NULL, (unsigned)threads + 1);
   for (int i = 0; i < threads; i++) {
     Thread *thread = make_thread(i, rows + FIRST_FAIR_ROW + process.number * threads + i, (uint64_t)process.number);
     if (i == 0 && !initialize(thread)) return 1;
     pthread_create(&handles[i], NULL, be_fair, thread);
   }
+  if (scanf("%" SCNu64 " %" SCNu64, &fair_from, &fair_until) != 2) _exit(0);
+  pthread_barrier_wait(&fair_told);
   for (int i = 0; i < threads; i++) pthread_join(handles[i], NULL);
   return process.p11->C_Finalize(NULL) == CKR_OK ? 0 : 1;
 }
@@ -355,10 +362,8 @@ int main(int count, char **arguments) {
     process.population = (unsigned)atoi(arguments[6]);
     return run_work(atoi(arguments[7]), strtoull(arguments[8], NULL, 10));
   }
-  if (strcmp(mode, "fair") == 0 && count == 8) {
+  if (strcmp(mode, "fair") == 0 && count == 6) {
     process.number = atoi(arguments[4]);
-    fair_from = strtoull(arguments[6], NULL, 10);
-    fair_until = strtoull(arguments[7], NULL, 10);
     return run_fair(atoi(arguments[5]));
   }
   if (strcmp(mode, "audit") == 0 && count == 4) return run_audit();

@@ -150,6 +150,8 @@ int clinux_bind_to_processor(int processor);
 int clinux_processor_mask(void *_Nonnull mask, size_t byteCount, int set);
 void clinux_set_thread_name(const char *_Nonnull name);
 int clinux_thread_id(void);
+/// malloc's heaps (M_ARENA_MAX). To be called before there is a second thread.
+void clinux_limit_heaps(int count);
 
 // MARK: Restricting this process.
 
