@@ -148,17 +148,20 @@ public final class Token: Sendable {
   // MARK: Secrets
 
   /// The secret values of an object, read from the store if they are not at hand.
-  func secrets(of object: Object) throws(ReturnValue) -> SecretAttributes? {
+  ///
+  /// Throws `gone` when somebody has destroyed the object since it was looked up.
+  func secrets(of object: Object, _ gone: ReturnValue = .objectHandleInvalid) throws(ReturnValue) -> SecretAttributes? {
     guard let material = object.material else { return nil }
     if let secrets = material.secrets { return secrets }
     guard object.isToken, object.objectClass != .publicKey else { return nil }
     let id = ObjectHandles.storeID(object.handle)
     let privateKey = reading { $0.privateKey }
     guard let key = object.isPrivate ? privateKey : publicObjectKey else { throw .userNotLoggedIn }
-    let opened = try storing { () throws(StorageError) -> SecretBytes in
-      guard let stored = try store.object(id, of: slot) else { throw .notFound(.object(token: slot, id: id)) }
+    let content = try storing { () throws(StorageError) -> SecretBytes? in
+      guard let stored = try store.object(id, of: slot) else { return nil }
       return try store.unsealPrivate(stored, with: key)
     }
+    guard let opened = content else { throw gone }
     let found = object.isPrivate ? StoredForm.content(privatePart: opened)?.1 : SecretAttributes(encoded: opened)
     guard let found else { throw .deviceError }
     material.keep(found)
@@ -171,7 +174,7 @@ public final class Token: Sendable {
   func key(of object: Object) throws(ReturnValue) -> CryptographicKey {
     guard let material = object.material else { throw .keyHandleInvalid }
     if let key = material.key { return key }
-    let key = try KeyCodec.key(object.attributes, try secrets(of: object))
+    let key = try KeyCodec.key(object.attributes, try secrets(of: object, .keyHandleInvalid))
     let kept = material.keep(key)
     if object.isPrivate, object.isToken, reading({ $0.privateKey == nil }) { material.drop() }
     return kept

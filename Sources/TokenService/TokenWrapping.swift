@@ -21,7 +21,7 @@ extension Token {
     try checkWrappable(wrapped, by: wrapping, facts)
 
     let encoded: SecretBytes
-    guard let secrets = try secrets(of: wrapped) else { throw .keyNotWrappable }
+    guard let secrets = try secrets(of: wrapped, .keyHandleInvalid) else { throw .keyNotWrappable }
     if wrapped.objectClass == .secretKey {
       guard let value = secrets.secret(.value) else { throw .keyNotWrappable }
       encoded = value

@@ -86,6 +86,18 @@ struct ConcurrencyTests {
     #expect(failures.withLock { $0 } == [])
   }
 
+  @Test("a key that is destroyed between its look-up and its use is an invalid handle, and no fault of the device")
+  func destroyedMeanwhile() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let key = try user.aes([.onToken])
+    let token = bench.token.token
+    let object = try token.object(key, for: token.client(user.id), .keyHandleInvalid)
+    try user.destroy(key)
+    #expect(throws: ReturnValue.keyHandleInvalid) { _ = try token.key(of: object) }
+    #expect(throws: ReturnValue.objectHandleInvalid) { _ = try token.secrets(of: object) }
+  }
+
   @Test("two threads in one operation: one of them is told that it is active, and nothing is mixed up")
   func oneOperationTwoThreads() throws {
     let bench = try TokenBench()
