@@ -18,7 +18,7 @@ modulesdir = $(DESTDIR)$(PREFIX)/share/p11-kit/modules
 docdir = $(DESTDIR)$(PREFIX)/share/doc/strongroom
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
-.PHONY: all help build demo test check bench bench-check install uninstall lint format clean dependencies
+.PHONY: all help build demo test check soak bench bench-check install uninstall lint format clean dependencies
 
 all: build
 
@@ -27,6 +27,7 @@ help:
 	@echo 'make demo       protected video becomes pictures; INPUT=file.mp4 KEY=hex for your own'
 	@echo 'make test       unit tests, artefact check, C programs, published vectors, real client programs'
 	@echo 'make check      the same without the unit tests; ONLY=clients/gnutls runs one part'
+	@echo 'make soak       mixed work of eight processes with kills, restarts and forks; MINUTES=20'
 	@echo 'make bench      our module, three peers and raw libcrypto in turn: table, JSON and plot; ONLY=, PEERS=, SECONDS='
 	@echo 'make bench-check  a short run and instruction counts against the thresholds in the tree'
 	@echo 'make install    PREFIX=/usr/local, DESTDIR='
@@ -44,6 +45,9 @@ test: dependencies-test build
 
 check: dependencies-test build
 	@conformance/run-tests --no-unit $(ONLY)
+
+soak: dependencies-test build
+	@conformance/soak/run --minutes $(or $(MINUTES),20)
 
 bench: dependencies-bench build
 	@conformance/bench/run --only "$(ONLY)" --peers "$(PEERS)" $(if $(SECONDS),--seconds $(SECONDS))
