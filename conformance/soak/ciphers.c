@@ -290,7 +290,7 @@ bool abandons(Thread *thread) {
   CK_SESSION_HANDLE session;
   Parameters p;
   CK_ULONG count = ROOM;
-  DO(C_OpenSession, process.slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
+  if (!another_session(thread, CKF_RW_SESSION, &session)) return false;
   choose(thread, CIPHER_GCM, &p);
   CK_MECHANISM hmac = {CKM_SHA256_HMAC, NULL, 0}, sha = {CKM_SHA256, NULL, 0};
   CK_BBOOL yes = CK_TRUE;

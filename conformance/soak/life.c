@@ -82,6 +82,17 @@ bool begin(Thread *thread) {
   return find_shared(thread);
 }
 
+bool another_session(Thread *thread, CK_FLAGS flags, CK_SESSION_HANDLE *session) {
+  CK_SESSION_INFO info;
+  DO(C_OpenSession, process.slot, CKF_SERIAL_SESSION | flags, NULL, NULL, session);
+  // Where the secure world has died since the thread's own session was opened, the new one is at the next secure world, and nobody
+  // is logged in there.
+  CK_RV answer = CALL(C_GetSessionInfo, thread->session, &info);
+  if (expected(thread, "C_GetSessionInfo", CKR_OK, answer)) return true;
+  CALL(C_CloseSession, *session);
+  return false;
+}
+
 void recover(Thread *thread) {
   do {
     // Its session may have gone with what went wrong; if it is there it can be closed.
@@ -179,7 +190,7 @@ bool finalizes_rudely(Thread *thread) {
 bool closes_all(Thread *thread) {
   CK_SESSION_HANDLE more[5];
   for (size_t i = 0; i < COUNT(more); i++)
-    DO(C_OpenSession, process.slot, CKF_SERIAL_SESSION | (i % 2 ? CKF_RW_SESSION : 0), NULL, NULL, &more[i]);
+    if (!another_session(thread, i % 2 ? CKF_RW_SESSION : 0, &more[i])) return false;
   process.epoch++;
   thread->session = CK_INVALID_HANDLE;
   DO(C_CloseAllSessions, process.slot);

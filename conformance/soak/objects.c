@@ -331,7 +331,7 @@ bool sessions(Thread *thread) {
   CK_MECHANISM mechanism = {CKM_AES_CMAC, NULL, 0};
   size_t count = 1 + below(thread, COUNT(opened));
   for (size_t i = 0; i < count; i++) {
-    DO(C_OpenSession, process.slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &opened[i]);
+    if (!another_session(thread, CKF_RW_SESSION, &opened[i])) return false;
     if (below(thread, 2)) DO(C_SignInit, opened[i], &mechanism, thread->shared[SHARED_KNOWN]);
   }
   for (size_t i = count; i > 0; i--) {
@@ -367,7 +367,7 @@ bool session_objects(Thread *thread) {
   if (below(thread, 2)) DO(C_DestroyObject, thread->session, copy);  // else it goes with the session, later
 
   // What belongs to a session goes with it.
-  DO(C_OpenSession, process.slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &other);
+  if (!another_session(thread, CKF_RW_SESSION, &other)) return false;
   CK_SESSION_HANDLE mine = thread->session;
   snprintf(label, sizeof label, "object-%016llx", (unsigned long long)any(thread));
   for (size_t i = 0; i < 20; i++) {

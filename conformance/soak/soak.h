@@ -157,6 +157,8 @@ bool begin(Thread *thread);
 // The same after an item that went wrong, tried until it succeeds or the process ends.
 void recover(Thread *thread);
 CK_RV log_in(Thread *thread);
+// One more session, logged in as the thread's own is.
+bool another_session(Thread *thread, CK_FLAGS flags, CK_SESSION_HANDLE *session);
 // Handles of the token objects with this label (or id, or both NULL: all); answers false when a call failed.
 bool find(Thread *thread, const char *label, const char *id, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *found, CK_ULONG room,
           CK_ULONG *count);
