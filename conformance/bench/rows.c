@@ -480,7 +480,7 @@ static void object_label(char *label, size_t size, unsigned number) { snprintf(l
 // Fills the token up to the row's count of objects, unless that would take longer than FILL_SECONDS.
 static bool find_prepare(Worker *worker, const Row *row) {
   const char *limit_text = getenv("FILL_SECONDS");
-  double limit = limit_text ? strtod(limit_text, NULL) : 40;
+  double limit = limit_text ? strtod(limit_text, NULL) : 60;
   if (worker->population == 0 && worker->strongroom) worker->empty_world = world_resident_bytes(stores_folder());
   uint64_t start = monotonic_nanoseconds();
   unsigned first = worker->population;
