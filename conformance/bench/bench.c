@@ -118,10 +118,32 @@ static void run(Worker *worker, const Row *row, uint64_t nanoseconds, Answer *an
   answer->good = answer->calls != FAILED;
 }
 
+// Lends the worker the memory that the row wants for its payload, and takes back what the last row had.
+static bool lend_memory(Worker *worker, const Row *row) {
+  unsigned char **places[] = {&worker->input, &worker->output};
+  unsigned char *own[] = {worker->own_input, worker->own_output};
+  for (int i = 0; i < 2; i++) {
+    if (*places[i] != own[i]) worker->strongroom->FreeSharedMemory(*places[i]);
+    *places[i] = own[i];
+  }
+  if (!row->shared || !worker->module) return true;
+  if (!worker->strongroom) {
+    snprintf(worker->error, sizeof worker->error, "no shared memory");
+    return false;
+  }
+  for (int i = 0; i < 2; i++) {
+    CK_BYTE *memory;
+    if (failed(worker, "AllocateSharedMemory", worker->strongroom->AllocateSharedMemory(row->bytes + 4096, 0, &memory)))
+      return false;
+    *places[i] = memory;
+  }
+  return true;
+}
+
 static bool prepare(Worker *worker, const Row *row) {
   bool (*make)(Worker *, const Row *) = worker->module ? row->prepare : row->raw_prepare;
   worker->error[0] = 0;
-  if (!make) return false;
+  if (!make || !lend_memory(worker, row)) return false;
   // A page written to is a page of one's own.
   size_t bytes = row->populous ? 0 : row->bytes;
   memset(worker->input, 0x5a, bytes);
@@ -135,7 +157,9 @@ static unsigned char *room(void) {
 }
 
 static void work(const char *name, const char *module, Histogram *histogram, int socket, bool initialise) {
-  Worker worker = {.name = name, .module = module, .input = room(), .output = room()};
+  Worker worker = {.name = name, .module = module, .own_input = room(), .own_output = room()};
+  worker.input = worker.own_input;
+  worker.output = worker.own_output;
   // A sleep ends when it was to end.
   prctl(PR_SET_TIMERSLACK, 1);
   bool opened = worker.input && worker.output && (worker.module ? token_open(&worker, initialise) : raw_open(&worker));

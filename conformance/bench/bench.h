@@ -55,7 +55,8 @@ typedef struct Worker {
   uint64_t empty_world;              // bytes resident in the secure world before the first of them
 
   struct Raw *raw;
-  unsigned char *input, *output; // MAXIMUM_BYTES each, and a page for a tag
+  unsigned char *input, *output; // MAXIMUM_BYTES each, and a page for a tag; in shared memory for the rows that want it
+  unsigned char *own_input, *own_output;
   unsigned char iv[16], tag[16];
   unsigned char signature[512];
   size_t signature_length;
@@ -86,6 +87,7 @@ struct Row {
   Unit unit;
   unsigned pace;      // microseconds from the begin of a call to the next one's; 0: at once
   bool session_key;   // instead of a token key
+  bool shared;        // the payload lies in memory that the secure world has mapped as well, through our vendor interface
   bool busy;          // beside a process that computes all the time
   bool populous;      // wants a store with many objects: one in memory, so that filling it does not take minutes
   unsigned threads;   // clients in one process, each with a session of its own; 0: the worker alone

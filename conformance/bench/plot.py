@@ -112,7 +112,7 @@ def main(source, target):
     libcrypto = "; ".join(f"{name}: {' '.join(version.split()[:2])}" for name, version in run["libcrypto"].items())
     handles = [plt.Line2D([], [], linestyle="", marker=STYLES.get(name, {}).get("marker", "o"), markersize=7,
                           color=STYLES.get(name, {}).get("color", "#777777"), label=name) for name in peers]
-    figure.legend(handles=handles, loc="upper right", ncols=len(handles) or 1, fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.985, 1), ncols=len(handles) or 1, fontsize=9, frameon=False)
     figure.text(0.01, 1 - 0.3 / height, f"{run['cores']} cores, {libcrypto}, Linux {run['kernel']}", fontsize=9,
                 va="center", color="#444444")
     figure.savefig(target)

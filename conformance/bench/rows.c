@@ -574,6 +574,13 @@ const Row rows[] = {
     {"message-gcm-decrypt-16k", 16 * KIB, GCM, MESSAGE_DECRYPT},
     {"message-gcm-decrypt-1m", MIB, GCM, MESSAGE_DECRYPT},
 
+    {"aes256-gcm-16k shared", 16 * KIB, GCM, ENCRYPT, .shared = true},
+    {"aes256-gcm-1m shared", MIB, GCM, ENCRYPT, .shared = true},
+    {"aes256-gcm-64m shared", 64 * MIB, GCM, ENCRYPT, .shared = true},
+    {"aes256-ctr-16k shared", 16 * KIB, CTR, ENCRYPT, .shared = true},
+    {"aes256-ctr-1m shared", MIB, CTR, ENCRYPT, .shared = true},
+    {"aes256-ctr-64m shared", 64 * MIB, CTR, ENCRYPT, .shared = true},
+
     {"hmac-sha256-64 session key", 64, MAC, .session_key = true},
     {"aes128-cbc-16 session key", 16, CBC, ENCRYPT, .session_key = true},
     {"aes128-cbc-1k session key", KIB, CBC, ENCRYPT, .session_key = true},
