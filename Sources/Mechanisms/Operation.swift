@@ -14,7 +14,8 @@ public struct Operation: ~Copyable {
   public let function: KeyFunction
   /// CKA_ALWAYS_AUTHENTICATE and the like are decided before an operation exists; it holds the key it was given.
   public let key: CryptographicKey
-  private let mechanism: Mechanism
+  /// Of the mechanisms whose end needs them; the others' are in their state.
+  private let schemeParameters: SchemeParameters?
   private let family: MechanismFamily
   private let state: State
   /// The computation of a MAC, in the state `authentication`.
@@ -42,18 +43,19 @@ public struct Operation: ~Copyable {
   public init(
     function: KeyFunction, mechanism: Mechanism, facts: MechanismFacts, key: CryptographicKey
   ) throws(ReturnValue) {
-    let authentication = try Self.authentication(mechanism.parameters, facts.family, key)
+    // Family before parameters throughout: a pair of both would be a copy of both.
+    family = facts.family
+    let authentication = try Self.authentication(mechanism, facts.family, key)
     let state: State =
       if let authentication { .authentication(byteCount: authentication.byteCount) } else {
-        try Self.begin(function, mechanism.parameters, facts.family, key)
+        try Self.begin(function, mechanism, facts.family, key)
       }
     code = try folding(function) { () throws(CryptoError) in try authentication?.key.begin() }
     self.state = state
     self.function = function
     self.key = key
-    self.mechanism = mechanism
-    family = facts.family
-    if case .counter(let bitCount, let block) = mechanism.parameters {
+    schemeParameters = facts.family.endNeedsParameters ? SchemeParameters(mechanism.parameters) : nil
+    if facts.family == .aesCTR, case .counter(let bitCount, let block) = mechanism.parameters {
       bytesLeft = block.withUnsafeBytes { block in
         Self.bytes(ofBlocks: counterBlocksBeforeWrap(firstBlock: block, counterBits: Int(bitCount)))
       }
@@ -61,48 +63,52 @@ public struct Operation: ~Copyable {
   }
 
   private static func begin(
-    _ function: KeyFunction, _ parameters: MechanismParameters, _ family: MechanismFamily, _ key: CryptographicKey
+    _ function: KeyFunction, _ mechanism: Mechanism, _ family: MechanismFamily, _ key: CryptographicKey
   ) throws(ReturnValue) -> State {
-    switch (family, parameters) {
-    case (.rsaPKCS(let hash?), _), (.rsaPSS(let hash?), _), (.ecdsa(let hash?), _):
+    switch family {
+    case .rsaPKCS(let hash?), .rsaPSS(let hash?), .ecdsa(let hash?):
       return .digest(try folding(function) { () throws(CryptoError) in try Digest(hash) })
-    case (.rsaPKCS, _), (.rsaPSS, _), (.ecdsa, _), (.rsaRaw, _), (.rsaOAEP, _), (.edDSA, _), (.aesKeyWrap, _),
-      (.aesKeyWrapPadded, _):
+    case .rsaPKCS, .rsaPSS, .ecdsa, .rsaRaw, .rsaOAEP, .edDSA, .aesKeyWrap, .aesKeyWrapPadded:
       return .gathered(WithheldBytes())
-    default: return try cipher(function, parameters, family, try key.aes)
+    default: return try cipher(function, mechanism, family, try key.aes)
     }
   }
 
   /// The key and the length of a MAC; nil for another mechanism.
   private static func authentication(
-    _ parameters: MechanismParameters, _ family: MechanismFamily, _ key: CryptographicKey
+    _ mechanism: Mechanism, _ family: MechanismFamily, _ key: CryptographicKey
   ) throws(ReturnValue) -> (key: MessageAuthenticationKey, byteCount: Int)? {
-    switch (family, parameters) {
-    case (.hmac(let hash, false), _): (try key.authenticationKey(hash), hash.digestByteCount)
-    case (.hmac(let hash, true), .macByteCount(let count)): (try key.authenticationKey(hash), Int(count))
-    case (.aesCMAC(false), _): (try key.authenticationKey(nil), 16)
-    case (.aesCMAC(true), .macByteCount(let count)): (try key.authenticationKey(nil), Int(count))
+    switch family {
+    case .hmac(let hash, general: false): (try key.authenticationKey(hash), hash.digestByteCount)
+    case .hmac(let hash, general: true): (try key.authenticationKey(hash), try macByteCount(mechanism.parameters))
+    case .aesCMAC(general: false): (try key.authenticationKey(nil), 16)
+    case .aesCMAC(general: true): (try key.authenticationKey(nil), try macByteCount(mechanism.parameters))
     default: nil
     }
   }
 
+  private static func macByteCount(_ parameters: MechanismParameters) throws(ReturnValue) -> Int {
+    guard case .macByteCount(let count) = parameters else { throw .mechanismParamInvalid }
+    return Int(count)
+  }
+
   private static func cipher(
-    _ function: KeyFunction, _ parameters: MechanismParameters, _ family: MechanismFamily, _ key: AESKey
+    _ function: KeyFunction, _ mechanism: Mechanism, _ family: MechanismFamily, _ key: AESKey
   ) throws(ReturnValue) -> State {
     let direction: CipherDirection = function == .encrypt ? .encrypt : .decrypt
     func operation(_ mode: CipherMode) throws(ReturnValue) -> CipherOperation {
       try folding(function) { () throws(CryptoError) in try key.begin(mode, direction) }
     }
-    switch (family, parameters) {
-    case (.aesECB, _): return .cipher(try operation(.ecb))
-    case (.aesCBC, .iv(let iv)):
+    switch mechanism.parameters {
+    case .none where family == .aesECB: return .cipher(try operation(.ecb))
+    case .iv(let iv) where family == .aesCBC:
       return .cipher(try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbc(iv: iv)) })
-    case (.aesCBCPad, .iv(let iv)):
+    case .iv(let iv) where family == .aesCBCPad:
       return .cipher(try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbcPadded(iv: iv)) })
-    case (.aesCTR, .counter(_, let block)):
+    case .counter(_, let block) where family == .aesCTR:
       return .cipher(
         try block.withUnsafeBytes { (block) throws(ReturnValue) in try operation(.counter(firstBlock: block)) })
-    case (.aesGCM, .gcm(let iv, let aad, let tagBitCount)):
+    case .gcm(let iv, let aad, let tagBitCount) where family == .aesGCM:
       let cipher = try iv.withUnsafeBytes { (iv) throws(ReturnValue) in
         try operation(.gcm(iv: iv, tagByteCount: Int(tagBitCount / 8), tag: .behindCiphertext))
       }
@@ -161,20 +167,23 @@ public struct Operation: ~Copyable {
     inputByteCount count: Int
   ) -> Int {
     let encrypts = function == .encrypt
-    switch (facts.family, mechanism.parameters) {
-    case (.hmac(_, true), .macByteCount(let byteCount)), (.aesCMAC(true), .macByteCount(let byteCount)):
+    switch facts.family {
+    case .hmac(let hash, let isGeneral):
+      guard isGeneral, case .macByteCount(let byteCount) = mechanism.parameters else { return hash.digestByteCount }
       return Int(byteCount)
-    case (.hmac(let hash, _), _): return hash.digestByteCount
-    case (.aesCMAC, _): return 16
-    case (.rsaPKCS, _), (.rsaPSS, _), (.rsaRaw, _), (.rsaOAEP, _): return (Int(key.size) + 7) / 8
-    case (.ecdsa, _): return 2 * ((Int(key.size) + 7) / 8)
-    case (.edDSA, _): return 64
-    case (.aesCBCPad, _): return encrypts ? (count & ~15).saturatingAdd(16) : count
-    case (.aesGCM, .gcm(_, _, let tagBitCount)):
+    case .aesCMAC(let isGeneral):
+      guard isGeneral, case .macByteCount(let byteCount) = mechanism.parameters else { return 16 }
+      return Int(byteCount)
+    case .rsaPKCS, .rsaPSS, .rsaRaw, .rsaOAEP: return (Int(key.size) + 7) / 8
+    case .ecdsa: return 2 * ((Int(key.size) + 7) / 8)
+    case .edDSA: return 64
+    case .aesCBCPad: return encrypts ? (count & ~15).saturatingAdd(16) : count
+    case .aesGCM:
+      guard case .gcm(_, _, let tagBitCount) = mechanism.parameters else { return count }
       let tag = Int(tagBitCount / 8)
       return encrypts ? count.saturatingAdd(tag) : max(count - tag, 0)
-    case (.aesKeyWrap, _): return encrypts ? count.saturatingAdd(8) : max(count - 8, 0)
-    case (.aesKeyWrapPadded, _):
+    case .aesKeyWrap: return encrypts ? count.saturatingAdd(8) : max(count - 8, 0)
+    case .aesKeyWrapPadded:
       return encrypts ? (count.saturatingAdd(7) & ~7).saturatingAdd(8) : max(count - 8, 0)
     default: return count
     }
@@ -265,7 +274,8 @@ public struct Operation: ~Copyable {
 
   /// Verifies the tag of an operation that withholds its output, and then lends the output in pieces.
   /// May be called again when `body` threw. Throws CKR_ENCRYPTED_DATA_INVALID, with nothing lent, on a wrong tag.
-  public mutating func finishWithheld(_ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> Void) throws(ReturnValue) {
+  public mutating func finishWithheld(_ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> Void) throws(ReturnValue)
+  {
     switch state {
     case .withheld(let cipher, let bytes):
       if !isVerified {
@@ -319,8 +329,25 @@ public struct Operation: ~Copyable {
 }
 
 extension Operation {
-  var parameters: MechanismParameters { mechanism.parameters }
+  var parameters: MechanismParameters { schemeParameters?.parameters ?? .none }
   var mechanismFamily: MechanismFamily { family }
+}
+
+/// The parameters of a padding or wrapping scheme, apart from the operation, which is moved about and has to be small.
+private final class SchemeParameters {
+  let parameters: MechanismParameters
+
+  init(_ parameters: MechanismParameters) { self.parameters = parameters }
+}
+
+extension MechanismFamily {
+  /// Whether the end of an operation asks for the parameters again.
+  fileprivate var endNeedsParameters: Bool {
+    switch self {
+    case .rsaPSS, .rsaOAEP, .aesKeyWrap, .aesKeyWrapPadded: true
+    default: false
+    }
+  }
 }
 
 extension Int {

@@ -57,6 +57,12 @@ struct ChannelMemory: @unchecked Sendable {
     SharedCounter(replyLine).exchange((UInt64(events) << 32 | UInt64(sequence)).littleEndian)
   }
 
+  /// Wakes the client if it sleeps. To be called behind a full fence.
+  @inline(__always)
+  func wakeClient() {
+    if clientAsleep.load() != 0 { replyEvents.wake() }
+  }
+
   /// Takes the lines that a short request will be written to.
   @inline(__always)
   func expectRequest() {

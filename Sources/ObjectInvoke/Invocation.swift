@@ -13,8 +13,8 @@ public struct Invocation: ~Copyable {
   /// The reply message; it grows as needed, up to 64 MiB.
   public var reply: WireWriter
   /// Who invokes, and the table of its objects.
-  // Not counted: whoever makes an invocation holds both for as long as it lives, and counting costs as much as the
-  // whole crossing.
+  // Client and path are not counted: whoever makes an invocation holds both for as long as it lives, and counting them
+  // costs as much as the whole crossing.
   public unowned(unsafe) let client: ClientEnvironment
   /// The length of the whole input in bytes, as the client announced it; it may send less and go away.
   public let inputByteCount: UInt64
@@ -24,18 +24,20 @@ public struct Invocation: ~Copyable {
   public var descriptors = DescriptorList()
   /// The descriptors that go with the reply. Refused with EINVAL unless the invocation came over the control socket.
   public var replyDescriptors = DescriptorList()
-  unowned(unsafe) let path: BulkPath
+  let path: Unmanaged<BulkPath>
 
   /// The number of input bytes that `nextInput` has not lent yet.
-  public var inputRemaining: UInt64 { path.inputRemaining }
+  public var inputRemaining: UInt64 { path.lend { $0.inputRemaining } }
   /// The number of output bytes that were committed.
-  public var outputByteCount: UInt64 { path.outputByteCount }
+  public var outputByteCount: UInt64 { path.lend { $0.outputByteCount } }
 
   /// Lends the next piece of the input, at most `atMost` bytes, where it lies; empty at the end. Waits for the client
   /// to send it. Valid until the next call, and no longer than the invocation.
   public mutating func nextInput(atMost: Int = .max) throws(InvocationError) -> UnsafeRawBufferPointer {
-    guard atMost > 0, path.inputRemaining > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-    return try path.nextInput(atMost: atMost)
+    try path.lend { (path) throws(InvocationError) in
+      guard atMost > 0, path.inputRemaining > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+      return try path.nextInput(atMost: atMost)
+    }
   }
 
   /// Copies the rest of the input into memory of this process.
@@ -43,11 +45,12 @@ public struct Invocation: ~Copyable {
   /// - Throws: `.tooLarge` when more than `limit` bytes remain, before anything is read; `.noMemory` when that would
   ///   pass the client's quota.
   public mutating func readAllInput(limit: Int) throws(InvocationError) -> PrivateBytes {
-    guard let count = Int(exactly: path.inputRemaining), count <= limit else { throw .tooLarge }
+    guard let count = Int(exactly: inputRemaining), count <= limit else { throw .tooLarge }
     let copy = try PrivateBytes(count: count, of: client)
     var position = 0
     while position < count {
-      let piece = try path.nextInput(atMost: count - position)
+      let piece = try nextInput(atMost: count - position)
+      guard !piece.isEmpty else { throw .peerGone }
       UnsafeMutableRawBufferPointer(rebasing: copy.bytes[position...]).copyMemory(from: piece)
       position += piece.count
     }
@@ -65,19 +68,21 @@ public struct Invocation: ~Copyable {
   public mutating func reserveOutput(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
     guard count >= 0, count <= Invocation.outputReserveLimit else { throw .outputFull }
     if count == 0 { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
-    return try path.reserveOutput(count)
+    return try path.lend { (path) throws(InvocationError) in try path.reserveOutput(count) }
   }
 
   /// Makes the first `count` bytes of the room reserved last part of the output.
   ///
   /// - Throws: `.outputFull` when the client has no room for them: the output is then as before.
   public mutating func commitOutput(_ count: Int) throws(InvocationError) {
-    guard count >= 0, count <= path.reservedByteCount else { throw .failed(22) }
-    let (total, overflow) = path.outputByteCount.addingReportingOverflow(UInt64(count))
-    guard !overflow, total <= outputCapacity else { throw .outputFull }
-    path.reservedByteCount = 0
-    path.outputByteCount = total
-    path.commitOutput(count)
+    try path.lend { (path) throws(InvocationError) in
+      guard count >= 0, count <= path.reservedByteCount else { throw .failed(22) }
+      let (total, overflow) = path.outputByteCount.addingReportingOverflow(UInt64(count))
+      guard !overflow, total <= outputCapacity else { throw .outputFull }
+      path.reservedByteCount = 0
+      path.outputByteCount = total
+      path.commitOutput(count)
+    }
   }
 
   /// Appends `bytes`, of any length, to the output.
@@ -93,11 +98,24 @@ public struct Invocation: ~Copyable {
   }
 }
 
+extension Unmanaged {
+  /// Lends the object, which the caller knows to live, without counting a reference.
+  @inline(__always)
+  fileprivate func lend<R, E: Error>(_ body: (Instance) throws(E) -> R) throws(E) -> R {
+    let result: Result<R, E> = _withUnsafeGuaranteedRef { object in
+      do throws(E) { return .success(try body(object)) } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+}
+
 /// Where an invocation's input comes from and its output goes to.
 class BulkPath {
-  var inputRemaining: UInt64 = 0
-  var outputByteCount: UInt64 = 0
-  var reservedByteCount = 0
+  // One thread works with a path, a field at a time: there is nothing for the checks at run time to find, and they cost
+  // a fifth of a short operation.
+  @exclusivity(unchecked) final var inputRemaining: UInt64 = 0
+  @exclusivity(unchecked) final var outputByteCount: UInt64 = 0
+  @exclusivity(unchecked) final var reservedByteCount = 0
 
   /// At least 1 and at most `atMost` bytes; only called while input remains.
   func nextInput(atMost: Int) throws(InvocationError) -> UnsafeRawBufferPointer {

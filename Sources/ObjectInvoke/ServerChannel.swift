@@ -16,15 +16,15 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   private let client: ServerClient
   private let requestBuffer: UnsafeMutableRawPointer
   private let replyBuffer: UnsafeMutableRawPointer
-  private var waiting: ServerWaiting
+  @exclusivity(unchecked) private var waiting: ServerWaiting
 
-  private var lastSequence: UInt32 = 0
-  private var inputTaken: UInt64 = 0
-  private var lentByteCount = 0
-  private var inlineInput: UnsafeRawPointer?
-  private var outputPut: UInt64 = 0
-  private var outputPlace = OutputPlace.undecided
-  private var inlineOutputCount = 0
+  @exclusivity(unchecked) private var lastSequence: UInt32 = 0
+  @exclusivity(unchecked) private var inputTaken: UInt64 = 0
+  @exclusivity(unchecked) private var lentByteCount = 0
+  @exclusivity(unchecked) private var inlineInput: UnsafeRawPointer?
+  @exclusivity(unchecked) private var outputPut: UInt64 = 0
+  @exclusivity(unchecked) private var outputPlace = OutputPlace.undecided
+  @exclusivity(unchecked) private var inlineOutputCount = 0
 
   private enum OutputPlace { case undecided, inline, ring, shared }
 
@@ -38,9 +38,9 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   private var overhang: PrivateBytes?
 
   // The object invoked last: a client mostly goes on with the same one.
-  private var knownID: UInt64 = 0
-  private var knownObject: (any InvocableObject)?
-  private var knownRemovals: UInt64 = .max
+  @exclusivity(unchecked) private var knownID: UInt64 = 0
+  @exclusivity(unchecked) private var knownObject: (any InvocableObject)?
+  @exclusivity(unchecked) private var knownRemovals: UInt64 = .max
 
   init?(_ mapping: ChannelMapping, client: ServerClient) {
     guard let request = malloc(ChannelLayout.inlineByteCount) else { return nil }
@@ -238,7 +238,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
         into: UnsafeMutableRawBufferPointer(start: replyBuffer, count: ChannelLayout.inlineByteCount),
         limit: ChannelLayout.messageByteLimit),
       client: client.environment, inputByteCount: header.inputByteCount, outputCapacity: header.outputCapacity,
-      path: self)
+      path: .passUnretained(self))
     do {
       let result = try object.invoke(header.operation, &call)
       if call.reply.overflowed { return reply(errno: EMSGSIZE) }
@@ -280,7 +280,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     clinux_store32_relaxed(line + Field.messageByteCount, UInt32(truncatingIfNeeded: message.count).littleEndian)
     clinux_store64_relaxed(line + Field.outputByteCount, outputByteCount.littleEndian)
     memory.publishReply(lastSequence)
-    waiting.wakeClient()
+    memory.wakeClient()
     if flags.contains(.messageInRing) { stream(message) }
   }
 

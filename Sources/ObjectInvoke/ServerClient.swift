@@ -206,7 +206,7 @@ final class ServerClient: Sendable {
     var call = Invocation(
       request: WireReader(UnsafeRawBufferPointer(rebasing: payload[..<messageByteCount])),
       reply: WireWriter(limit: ChannelLayout.messageByteLimit), client: environment,
-      inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity, path: path)
+      inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity, path: .passUnretained(path))
     call.descriptors = descriptors
     do {
       answer.result = try object.invoke(head.operation, &call)

@@ -80,13 +80,7 @@ struct ServerWaiting {
   func ring(_ bell: Bell) {
     let events = memory.replyEvents
     events.exchange(events.loadRelaxed() &+ 1)
-    if bell == .always { wakeClient() }
-  }
-
-  /// Wakes the client if it sleeps. To be called behind a full fence.
-  @inline(__always)
-  func wakeClient() {
-    if memory.clientAsleep.load() != 0 { memory.replyEvents.wake() }
+    if bell == .always { memory.wakeClient() }
   }
 
   // MARK: Waiting

@@ -176,7 +176,8 @@ final class RestrictedDecryption: Sendable {
       throw Refusal(result: 0x31, leavesOperation: true)  // CKR_DEVICE_MEMORY
     }
     let streamed = started.operation.updateByteCount(for: inputCount)
-    let isCertain = !ends || started.operation.withholdsOutput || (streamed == inputCount && started.operation.finishByteCount == 0)
+    let isCertain =
+      !ends || started.operation.withholdsOutput || (streamed == inputCount && started.operation.finishByteCount == 0)
     // What does not come out at once is held: until the tag is verified, or the whole of the input is there.
     let heldCount = streamed == 0 ? inputCount : isCertain ? 0 : streamed
     guard let charge = account.charge(.withheldBytes, heldCount) else {
@@ -190,7 +191,8 @@ final class RestrictedDecryption: Sendable {
       try target.withBytes { _ = try Self.update(&started.operation, from: &call, into: $0) }
       guard ends else { return UInt64(streamed) }
       if started.operation.withholdsOutput { return try finishWithheld(&started.operation, buffer, place) }
-      return UInt64(streamed + (try started.operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))))
+      return UInt64(
+        streamed + (try started.operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))))
     }
     let first = try SecretBytes(count: streamed) { try Self.update(&started.operation, from: &call, into: $0) }
     // An operation ends once: what it gave at its end is kept in case the place has no room for it.

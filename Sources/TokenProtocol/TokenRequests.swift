@@ -349,12 +349,12 @@ public struct KeyOperation: TokenRequest {
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
-    session = try SessionReference(from: &reader)
+    let session = try SessionReference(from: &reader)
     guard let function = KeyFunction(rawValue: try reader.u8()) else { throw .invalid }
-    self.function = function
-    key = try reader.u64()
-    mechanism = try Mechanism(from: &reader)
-    signatureByteCount = try reader.u32()
+    let key = try reader.u64()
+    let mechanism = try Mechanism(from: &reader)
+    self.init(
+      session: session, function: function, key: key, mechanism: mechanism, signatureByteCount: try reader.u32())
   }
 
   public func write(to writer: inout WireWriter) {

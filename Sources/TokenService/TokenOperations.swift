@@ -210,6 +210,10 @@ extension Token {
             try bulk.writeOutput(piece)
           }
         }
+        guard count > 0 else {
+          _ = try operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+          return
+        }
         let room = try bulk.reserveOutput(count)
         try bulk.commitOutput(try operation.finish(into: room))
       }

@@ -107,7 +107,8 @@ struct BenchClient: Sendable {
     var reply = WireWriter()
     let value = message.withUnsafeBytes { bytes in
       var reader = WireReader(bytes)
-      return bench.token.invoke(operation: operation, client: bench.token.client(id), request: &reader, reply: &reply, bulk: &bulk)
+      return bench.token.invoke(
+        operation: operation, client: bench.token.client(id), request: &reader, reply: &reply, bulk: &bulk)
     }
     return Answer(value: value, reply: reply.withMessage { [UInt8]($0) }, output: bulk.output)
   }

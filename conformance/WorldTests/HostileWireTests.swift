@@ -46,7 +46,7 @@ extension WorldSuite {
     }
 
     private func scribble(_ mapping: ChannelMapping, _ random: inout SplitMix, rounds: Int, plausible: Bool) {
-    let memory = mapping.memory
+      let memory = mapping.memory
       for sequence in 0..<rounds {
         if plausible {
           var request = RawRequest(sequence: UInt32(sequence + 1))
