@@ -4,30 +4,30 @@ import Wire
 /// What a key's usage attributes permit, and the other facts about it that decide whether an operation may start.
 public struct KeyUsage: OptionSet, Sendable, Hashable {
   public let rawValue: UInt32
-  public init(rawValue: UInt32) { self.rawValue = rawValue }
+  @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// CKA_ENCRYPT.
-  public static let encrypt = KeyUsage(rawValue: 1 << 0)
+  @inlinable public static var encrypt: KeyUsage { KeyUsage(rawValue: 1 << 0) }
   /// CKA_DECRYPT.
-  public static let decrypt = KeyUsage(rawValue: 1 << 1)
+  @inlinable public static var decrypt: KeyUsage { KeyUsage(rawValue: 1 << 1) }
   /// CKA_SIGN.
-  public static let sign = KeyUsage(rawValue: 1 << 2)
+  @inlinable public static var sign: KeyUsage { KeyUsage(rawValue: 1 << 2) }
   /// CKA_VERIFY.
-  public static let verify = KeyUsage(rawValue: 1 << 3)
+  @inlinable public static var verify: KeyUsage { KeyUsage(rawValue: 1 << 3) }
   /// CKA_WRAP.
-  public static let wrap = KeyUsage(rawValue: 1 << 4)
+  @inlinable public static var wrap: KeyUsage { KeyUsage(rawValue: 1 << 4) }
   /// CKA_UNWRAP.
-  public static let unwrap = KeyUsage(rawValue: 1 << 5)
+  @inlinable public static var unwrap: KeyUsage { KeyUsage(rawValue: 1 << 5) }
   /// CKA_DERIVE.
-  public static let derive = KeyUsage(rawValue: 1 << 6)
+  @inlinable public static var derive: KeyUsage { KeyUsage(rawValue: 1 << 6) }
   /// CKA_PRIVATE.
-  public static let isPrivate = KeyUsage(rawValue: 1 << 8)
+  @inlinable public static var isPrivate: KeyUsage { KeyUsage(rawValue: 1 << 8) }
   /// CKA_ALWAYS_AUTHENTICATE.
-  public static let alwaysAuthenticate = KeyUsage(rawValue: 1 << 9)
+  @inlinable public static var alwaysAuthenticate: KeyUsage { KeyUsage(rawValue: 1 << 9) }
   /// CKA_STRONGROOM_RESTRICTED_OUTPUT: what this key decrypts may go into restricted buffers only.
-  public static let restrictedOutput = KeyUsage(rawValue: 1 << 10)
+  @inlinable public static var restrictedOutput: KeyUsage { KeyUsage(rawValue: 1 << 10) }
   /// CKA_TOKEN.
-  public static let token = KeyUsage(rawValue: 1 << 11)
+  @inlinable public static var token: KeyUsage { KeyUsage(rawValue: 1 << 11) }
 }
 
 /// The facts about a key that both worlds decide by before an operation: no secret among them.

@@ -79,6 +79,7 @@ extension SecureStore {
     if let batch { return batch }
     if let failure { throw failure }
     try statements.begin.run()
+    readAtOpening = [:]
     let batch = Batch()
     self.batch = batch
     return batch

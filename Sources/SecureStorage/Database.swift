@@ -139,8 +139,11 @@ struct Statement {
   /// 64-bit numbers keep their bits; SQLite's are signed.
   func bind(_ index: Int32, _ value: UInt64) { sqlite3_bind_int64(pointer, index, Int64(bitPattern: value)) }
 
+  /// Binds a copy of `bytes`.
+  func bind(_ index: Int32, _ bytes: [UInt8]) throws(StorageError) { try bind(index, bytes[...]) }
+
   /// Binds a copy of `bytes`, or NULL.
-  func bind(_ index: Int32, _ bytes: [UInt8]?) throws(StorageError) {
+  func bind(_ index: Int32, _ bytes: ArraySlice<UInt8>?) throws(StorageError) {
     guard let bytes else {
       sqlite3_bind_null(pointer, index)
       return

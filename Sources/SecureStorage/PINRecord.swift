@@ -122,7 +122,7 @@ struct PINRecord: Equatable, Sendable {
 
   private static func stretched(
     _ pin: SecretBytes, _ cost: PINCost, _ salt: [UInt8], _ token: UInt32, _ role: PINRole, _ keys: StoreKeys
-  ) throws(StorageError) -> SecretBytes {
+  ) throws(StorageError) -> AES256GCM {
     // scrypt keys an HMAC with the password, and HMAC cannot tell "12" from "12" with zero bytes behind it: the byte
     // count behind the PIN can.
     let password = SecretBytes(count: pin.count + 4) { output in
@@ -139,13 +139,14 @@ struct PINRecord: Equatable, Sendable {
 
   private static func associatedData(
     _ cost: PINCost, _ salt: [UInt8], _ token: UInt32, _ role: PINRole, _ keys: StoreKeys
-  ) -> [UInt8] {
+  ) -> AssociatedData {
     var data = keys.associatedDataPrefix
     data.append(token)
     data.append(role.rawValue)
     data.append(cost.n)
     data.append(cost.r)
     data.append(cost.p)
-    return data + salt
+    data.append(salt)
+    return data
   }
 }

@@ -39,14 +39,14 @@ final class PINUnlocking: Sendable {
     guard let box = boxes.withLock({ $0[name] }) else { return nil }
     let key = try boxKey(name, salt, pin)
     return try box.span.withUnsafeBytes { (box) throws(StorageError) in
-      try Seal.openSecret(box, key: key, authenticating: salt)
+      try Seal.openSecret(box, key: key, authenticating: Self.associatedData(salt))
     }
   }
 
   func remember(_ name: Name, salt: [UInt8], pin: SecretBytes, tokenKey: SecretBytes) throws(StorageError) {
     let key = try boxKey(name, salt, pin)
     let box = try tokenKey.withBytes { (tokenKey) throws(StorageError) in
-      try Seal.close(tokenKey, key: key, authenticating: salt)
+      try Seal.close(tokenKey, key: key, authenticating: Self.associatedData(salt))
     }
     boxes.withLock { $0[name] = box }
   }
@@ -55,18 +55,25 @@ final class PINUnlocking: Sendable {
     boxes.withLock { _ = $0.removeValue(forKey: name) }
   }
 
-  private func boxKey(_ name: Name, _ salt: [UInt8], _ pin: SecretBytes) throws(StorageError) -> SecretBytes {
+  private static func associatedData(_ salt: [UInt8]) -> AssociatedData {
+    var data = AssociatedData()
+    data.append(salt)
+    return data
+  }
+
+  private func boxKey(_ name: Name, _ salt: [UInt8], _ pin: SecretBytes) throws(StorageError) -> AES256GCM {
     var prefix: [UInt8] = []
     prefix.append(name.token)
     prefix.append(name.role.rawValue)
     prefix += salt  // of fixed length, so that the PIN that follows cannot be shifted
     return try cryptography { () throws(CryptoError) in
-      try SecretBytes(count: 32) { (output) throws(CryptoError) in
-        let code = try runKey.begin()
-        try code.update(prefix)
-        try pin.withBytes { (pin) throws(CryptoError) in try code.update(pin) }
-        return try code.finish(into: output)
-      }
+      try AES256GCM(
+        SecretBytes(count: 32) { (output) throws(CryptoError) in
+          let code = try runKey.begin()
+          try code.update(prefix)
+          try pin.withBytes { (pin) throws(CryptoError) in try code.update(pin) }
+          return try code.finish(into: output)
+        })
     }
   }
 }

@@ -13,21 +13,21 @@ public struct StoredToken: Equatable, Sendable {
 
 /// The private part of an object as it is stored: readable only with its `PrivatePartKey`.
 public struct SealedPrivatePart: Equatable, Sendable {
-  let bytes: [UInt8]
+  /// Of objects that were read together, each has its place in the same memory.
+  let bytes: ArraySlice<UInt8>
   let version: UInt64
 
   /// The plaintext's byte count.
   public var byteCount: Int { max(bytes.count - Seal.overhead, 0) }
 
-  /// What ties the part to its object's public part: version, length, nonce and tag.
-  var binding: [UInt8] {
-    var binding: [UInt8] = []
-    binding.reserveCapacity(40)
-    binding.append(version)
-    binding.append(UInt32(truncatingIfNeeded: bytes.count))
-    binding += bytes.prefix(Seal.nonceByteCount)
-    binding += bytes.suffix(AES256GCM.tagByteCount)
-    return binding
+  /// Appends what ties the part to its object's public part: version, length, nonce and tag.
+  func appendBinding(to data: inout AssociatedData) {
+    data.append(version)
+    data.append(UInt32(truncatingIfNeeded: bytes.count))
+    bytes.withUnsafeBytes { bytes in
+      data.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(Seal.nonceByteCount)))
+      data.append(UnsafeRawBufferPointer(rebasing: bytes.suffix(AES256GCM.tagByteCount)))
+    }
   }
 }
 
@@ -43,9 +43,9 @@ public struct StoredObject: Equatable, Sendable {
 /// The key of a token's private parts: needs the device key and, but for public objects' secrets, the token key.
 public final class PrivatePartKey: Sendable {
   let token: UInt32
-  let key: SecretBytes
+  let key: AES256GCM
 
-  init(token: UInt32, key: SecretBytes) {
+  init(token: UInt32, key: AES256GCM) {
     self.token = token
     self.key = key
   }
@@ -75,19 +75,24 @@ extension StoreKeys {
   func object(in row: Statement) throws(StorageError) -> StoredObject? {
     guard let token = row.uint32(1) else { return nil }
     let id = row.uint64(0)
-    let privatePart =
-      row.isNull(5) ? nil : SealedPrivatePart(bytes: Array(row.bytes(5)), version: row.uint64(3))
+    let privatePart = row.isNull(5) ? nil : SealedPrivatePart(bytes: [UInt8](row.bytes(5))[...], version: row.uint64(3))
     let record = RecordIdentity(.object, token: token, id: id, version: row.uint64(2))
-    let associatedData = associatedData(of: record, .publicPart, tail: privatePart?.binding ?? [])
-    guard let publicPart = try Seal.open(row.bytes(4), key: self.record, authenticating: associatedData) as [UInt8]?
-    else { return nil }
+    guard let publicPart = try openPublicPart(row.bytes(4), of: record, beside: privatePart) else { return nil }
     return StoredObject(token: token, id: id, publicPart: publicPart, privatePart: privatePart)
+  }
+
+  /// Nil when the part is damaged, or `privatePart` is not the one that belongs to it.
+  func openPublicPart(
+    _ sealed: UnsafeRawBufferPointer, of record: RecordIdentity, beside privatePart: SealedPrivatePart?
+  ) throws(StorageError) -> [UInt8]? {
+    try Seal.open(
+      sealed, key: self.record, authenticating: associatedData(of: record, .publicPart, beside: privatePart))
   }
 
   func sealPublicPart(
     _ content: [UInt8], of record: RecordIdentity, beside privatePart: SealedPrivatePart?
   ) throws(StorageError) -> [UInt8] {
-    let associatedData = associatedData(of: record, .publicPart, tail: privatePart?.binding ?? [])
+    let associatedData = associatedData(of: record, .publicPart, beside: privatePart)
     return try content.span.withUnsafeBytes { (content) throws(StorageError) in
       try Seal.close(content, key: self.record, authenticating: associatedData)
     }
@@ -100,17 +105,19 @@ extension StoreKeys {
     let sealed = try content.withBytes { (content) throws(StorageError) in
       try Seal.close(content, key: key.key, authenticating: associatedData)
     }
-    return SealedPrivatePart(bytes: sealed, version: record.version)
+    return SealedPrivatePart(bytes: sealed[...], version: record.version)
   }
 
-  /// Nil when the part is damaged or `key` is not its key.
+  /// Opens a private part into `output`, which has room for it, and answers its byte count; nil when it is damaged or
+  /// `key` is not its key.
   func openPrivatePart(
-    _ part: SealedPrivatePart, token: UInt32, id: UInt64, with key: PrivatePartKey
-  ) throws(StorageError) -> SecretBytes? {
+    _ part: SealedPrivatePart, token: UInt32, id: UInt64, with key: PrivatePartKey,
+    into output: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) -> Int? {
     let record = RecordIdentity(.object, token: token, id: id, version: part.version)
     let associatedData = associatedData(of: record, .privatePart)
     return try part.bytes.span.withUnsafeBytes { (sealed) throws(StorageError) in
-      try Seal.openSecret(sealed, key: key.key, authenticating: associatedData)
+      try Seal.open(sealed, key: key.key, authenticating: associatedData, into: output)
     }
   }
 

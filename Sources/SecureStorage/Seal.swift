@@ -7,7 +7,7 @@ enum Seal {
 
   /// `plaintext` sealed under a fresh random nonce.
   static func close(
-    _ plaintext: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8]
+    _ plaintext: UnsafeRawBufferPointer, key: AES256GCM, authenticating associatedData: AssociatedData
   ) throws(StorageError) -> [UInt8] {
     var sealed = [UInt8](repeating: 0, count: plaintext.count + overhead)
     var span = sealed.mutableSpan
@@ -15,9 +15,9 @@ enum Seal {
       try span.withUnsafeMutableBytes { (output) throws(CryptoError) in
         let nonce = UnsafeMutableRawBufferPointer(rebasing: output[..<nonceByteCount])
         try randomBytes(into: nonce)
-        try associatedData.span.withUnsafeBytes { (associatedData) throws(CryptoError) in
-          _ = try AES256GCM.seal(
-            plaintext, key: key, nonce: UnsafeRawBufferPointer(nonce), authenticating: associatedData,
+        try associatedData.withBytes { (associatedData) throws(CryptoError) in
+          _ = try key.seal(
+            plaintext, nonce: UnsafeRawBufferPointer(nonce), authenticating: associatedData,
             into: UnsafeMutableRawBufferPointer(rebasing: output[nonceByteCount...]))
         }
       }
@@ -32,14 +32,14 @@ enum Seal {
 
   /// Opens `sealed` into `output` and answers the byte count; nil when it is not what was sealed.
   static func open(
-    _ sealed: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8],
+    _ sealed: UnsafeRawBufferPointer, key: AES256GCM, authenticating associatedData: AssociatedData,
     into output: UnsafeMutableRawBufferPointer
   ) throws(StorageError) -> Int? {
     guard sealed.count >= overhead else { return nil }
     do throws(CryptoError) {
-      return try associatedData.span.withUnsafeBytes { (associatedData) throws(CryptoError) in
-        try AES256GCM.open(
-          UnsafeRawBufferPointer(rebasing: sealed[nonceByteCount...]), key: key,
+      return try associatedData.withBytes { (associatedData) throws(CryptoError) in
+        try key.open(
+          UnsafeRawBufferPointer(rebasing: sealed[nonceByteCount...]),
           nonce: UnsafeRawBufferPointer(rebasing: sealed[..<nonceByteCount]), authenticating: associatedData,
           into: output)
       }
@@ -51,7 +51,7 @@ enum Seal {
 
   /// The plaintext as plain bytes, nil when `sealed` is not what was sealed.
   static func open(
-    _ sealed: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8]
+    _ sealed: UnsafeRawBufferPointer, key: AES256GCM, authenticating associatedData: AssociatedData
   ) throws(StorageError) -> [UInt8]? {
     guard let count = plaintextByteCount(sealed) else { return nil }
     var opened = [UInt8](repeating: 0, count: count)
@@ -64,7 +64,7 @@ enum Seal {
 
   /// The plaintext in secret memory, nil when `sealed` is not what was sealed.
   static func openSecret(
-    _ sealed: UnsafeRawBufferPointer, key: SecretBytes, authenticating associatedData: [UInt8]
+    _ sealed: UnsafeRawBufferPointer, key: AES256GCM, authenticating associatedData: AssociatedData
   ) throws(StorageError) -> SecretBytes? {
     guard let count = plaintextByteCount(sealed) else { return nil }
     var authentic = false
@@ -74,5 +74,33 @@ enum Seal {
       return written ?? 0
     }
     return authentic ? opened : nil
+  }
+}
+
+/// What a seal covers beside the plaintext, in place: there is one for each record that is read.
+struct AssociatedData {
+  private static let capacity = 88
+  private var storage = InlineArray<88, UInt8>(repeating: 0)
+  private var count = 0
+
+  mutating func append(_ value: some FixedWidthInteger) {
+    Swift.withUnsafeBytes(of: value.littleEndian) { append($0) }
+  }
+
+  mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    precondition(count + bytes.count <= Self.capacity, "what is authenticated has a length that is known")
+    for byte in bytes {
+      storage[count] = byte
+      count += 1
+    }
+  }
+
+  mutating func append(_ bytes: [UInt8]) { bytes.withUnsafeBytes { append($0) } }
+
+  func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    let count = count
+    return try storage.span.withUnsafeBytes { (bytes) throws(E) in
+      try body(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+    }
   }
 }

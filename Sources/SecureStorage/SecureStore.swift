@@ -1,5 +1,6 @@
 import CryptoCore
 import Glibc
+import LinuxSystem
 import Synchronization
 
 /// The secure world's storage: tokens, their objects and PINs, sealed, rollback-protected, durable.
@@ -31,6 +32,9 @@ public final class SecureStore: @unchecked Sendable {
   /// How many synced transactions were made since opening.
   var transactionCount: UInt64 = 0
 
+  /// What opening read of objects, by token, until somebody asks for it or something changes.
+  var readAtOpening: [UInt32: [StoredObject]]
+
   let pins: PINUnlocking
 
   /// Records that did not open; using one throws `.corrupt`, deleting it works.
@@ -40,13 +44,9 @@ public final class SecureStore: @unchecked Sendable {
 
   /// Opens the store in `directory`, making it where there is none, and checks all of it.
   ///
-  /// `visitor` gets each object while the records are read anyway. It must not call the store. What it got is void when
-  /// opening throws, since the check over all records comes last.
   /// Throws any of the cases up to `databaseDamaged` of `StorageError`; nothing is modified then.
-  public static func open(
-    directory: String, visitor: ((StoredObject) throws(StorageError) -> Void)? = nil
-  ) throws(StorageError) -> SecureStore {
-    try open(directory: directory, schema: .current, pinCost: .standard, visitor: visitor)
+  public static func open(directory: String) throws(StorageError) -> SecureStore {
+    try open(directory: directory, schema: .current, pinCost: .standard)
   }
 
   /// Takes the content of `directory` for the truth although it is older than the anchor says, has no usable anchor, or
@@ -55,17 +55,15 @@ public final class SecureStore: @unchecked Sendable {
   /// Answers nil when there was nothing to accept. Throws when the device key or the state row is bad.
   public static func acceptRollback(directory: String) throws(StorageError) -> AcceptedContent? {
     let opening = StoreOpening(path: directory, schema: .current, policy: .accept)
-    let opened = try opening.run(nil)
+    let opened = try opening.run()
     // The connection ends before the lock goes.
     defer { withExtendedLifetime(opened.directory) { opened.database.close() } }
     return opened.acceptance
   }
 
-  static func open(
-    directory: String, schema: Schema, pinCost: PINCost, visitor: ((StoredObject) throws(StorageError) -> Void)? = nil
-  ) throws(StorageError) -> SecureStore {
+  static func open(directory: String, schema: Schema, pinCost: PINCost) throws(StorageError) -> SecureStore {
     let opening = StoreOpening(path: directory, schema: schema, policy: .refuse)
-    return try SecureStore(try opening.run(visitor), pinCost)
+    return try SecureStore(try opening.run(), pinCost)
   }
 
   private init(_ opened: StoreOpening.Result, _ pinCost: PINCost) throws(StorageError) {
@@ -76,6 +74,7 @@ public final class SecureStore: @unchecked Sendable {
     durable = opened.state
     working = opened.state
     damaged = opened.damaged
+    readAtOpening = opened.objects
     statements = try Statements(opened.database)
     pins = try PINUnlocking(cost: pinCost)
     try extendLog()
@@ -143,16 +142,19 @@ public final class SecureStore: @unchecked Sendable {
     try reading { () throws(StorageError) in try storedToken(token) }
   }
 
-  /// Calls `body` with each undamaged object of a token, in the order of their ids. `body` must not call the store.
-  public func forEachObject(
-    of token: UInt32, _ body: (StoredObject) throws(StorageError) -> Void
-  ) throws(StorageError) {
+  /// The undamaged objects of a token, in the order of their ids.
+  ///
+  /// What opening has read anyway is handed out once: whoever asks first after it costs no second reading.
+  public func objects(of token: UInt32) throws(StorageError) -> [StoredObject] {
     try reading { () throws(StorageError) in
+      if let read = readAtOpening.removeValue(forKey: token) { return read }
+      var objects: [StoredObject] = []
       statements.objects.bind(1, token)
       defer { statements.objects.reset() }
       while try statements.objects.step() {
-        if let object = try keys.object(in: statements.objects) { try body(object) }
+        if let object = try keys.object(in: statements.objects) { objects.append(object) }
       }
+      return objects
     }
   }
 
@@ -188,21 +190,69 @@ public final class SecureStore: @unchecked Sendable {
 
   /// The key of the private parts of a token's private objects, from the token key that `unlock` gives.
   public func privatePartKey(token: UInt32, tokenKey: SecretBytes) throws(StorageError) -> PrivatePartKey {
-    PrivatePartKey(token: token, key: try keys.privatePartKey(token: token, tokenKey: tokenKey))
+    try keys.privatePartKey(token: token, tokenKey: tokenKey)
   }
 
   /// The key of the private parts of public objects: needs no PIN, so the device key alone opens them.
   public func publicObjectSecretKey(token: UInt32) throws(StorageError) -> PrivatePartKey {
-    PrivatePartKey(token: token, key: try keys.privatePartKey(token: token, tokenKey: nil))
+    try keys.privatePartKey(token: token, tokenKey: nil)
   }
 
   /// An object's private part. Throws `.notFound` when it has none, `.corrupt` when it is damaged or of another key.
   public func unsealPrivate(_ object: StoredObject, with key: PrivatePartKey) throws(StorageError) -> SecretBytes {
     let name = RecordName.object(token: object.token, id: object.id)
     guard let part = object.privatePart else { throw .notFound(name) }
-    guard let opened = try keys.openPrivatePart(part, token: object.token, id: object.id, with: key) else {
-      throw .corrupt(name)
+    var isAuthentic = false
+    let opened = try SecretBytes(count: part.byteCount) { (output) throws(StorageError) in
+      let count = try keys.openPrivatePart(part, token: object.token, id: object.id, with: key, into: output)
+      isAuthentic = count != nil
+      return count ?? 0
     }
+    guard isAuthentic else { throw .corrupt(name) }
     return opened
+  }
+
+  /// What `body` makes of each object and its private part, in no particular order; nothing of those that are damaged
+  /// or of another key, and of those that `body` makes nothing of. Many objects are shared between two threads.
+  ///
+  /// The bytes lent to `body` are secret memory, gone when it returns.
+  public func unsealPrivate<T: Sendable>(
+    _ objects: [StoredObject], with key: PrivatePartKey,
+    _ body: @escaping @Sendable (StoredObject, UnsafeRawBufferPointer) -> T?
+  ) -> [T] {
+    let half = objects.count / 2
+    let found = Mutex<[T]>([])
+    var helper: LinuxSystem.Thread?
+    if objects.count >= Self.objectsWorthAThread {
+      helper = try? startThread(name: "unseal") { [self] in
+        let made = unsealAll(objects[..<half], with: key, body)
+        found.withLock { $0 = made }
+      }
+    }
+    let isAlone = helper == nil
+    let made = unsealAll(isAlone ? objects[...] : objects[half...], with: key, body)
+    helper.take()?.join()
+    return found.withLock { $0 } + made
+  }
+
+  private static let objectsWorthAThread = 512
+
+  private func unsealAll<T>(
+    _ objects: ArraySlice<StoredObject>, with key: PrivatePartKey, _ body: (StoredObject, UnsafeRawBufferPointer) -> T?
+  ) -> [T] {
+    let room = objects.reduce(0) { max($0, $1.privatePart?.byteCount ?? 0) }
+    var made: [T] = []
+    made.reserveCapacity(objects.count)
+    // One piece of secret memory for one part after another.
+    _ = SecretBytes(count: room) { memory in
+      for object in objects {
+        guard let part = object.privatePart else { continue }
+        let count = try? keys.openPrivatePart(part, token: object.token, id: object.id, with: key, into: memory)
+        guard let count, let one = body(object, UnsafeRawBufferPointer(rebasing: memory[..<count])) else { continue }
+        made.append(one)
+      }
+      return room
+    }
+    return made
   }
 }

@@ -47,8 +47,8 @@ final class StoreKeys: Sendable {
   static let storeIDByteCount = 16
 
   let storeID: [UInt8]
-  let record: SecretBytes
-  let state: SecretBytes
+  let record: AES256GCM
+  let state: AES256GCM
   let pin: SecretBytes
   let digest: MessageAuthenticationKey
   let anchor: MessageAuthenticationKey
@@ -63,8 +63,8 @@ final class StoreKeys: Sendable {
     }
     do throws(CryptoError) {
       self.storeID = storeID
-      record = try derive("record")
-      state = try derive("state")
+      record = try AES256GCM(derive("record"))
+      state = try AES256GCM(derive("state"))
       pin = try derive("pin")
       privatePart = try derive("private")
       digest = try MessageAuthenticationKey(hmac: .sha256, key: derive("digest"))
@@ -76,16 +76,20 @@ final class StoreKeys: Sendable {
   }
 
   /// The key of private parts: from the device key and `tokenKey`, or from the device key alone when that is nil.
-  func privatePartKey(token: UInt32, tokenKey: SecretBytes?) throws(StorageError) -> SecretBytes {
-    guard let tokenKey else {
-      return try derive(privatePart, "strongroom storage v1 secret part of public objects", token)
+  func privatePartKey(token: UInt32, tokenKey: SecretBytes?) throws(StorageError) -> PrivatePartKey {
+    let key: SecretBytes
+    if let tokenKey {
+      key = try derive(joined(tokenKey, privatePart), "strongroom storage v1 private part", token)
+    } else {
+      key = try derive(privatePart, "strongroom storage v1 secret part of public objects", token)
     }
-    return try derive(joined(tokenKey, privatePart), "strongroom storage v1 private part", token)
+    return PrivatePartKey(token: token, key: try cryptography { () throws(CryptoError) in try AES256GCM(key) })
   }
 
   /// The key that wraps a token key under a PIN, from scrypt's output and the device key.
-  func pinKey(token: UInt32, role: PINRole, stretched: SecretBytes) throws(StorageError) -> SecretBytes {
-    try derive(joined(stretched, pin), "strongroom storage v1 PIN", token, role.rawValue)
+  func pinKey(token: UInt32, role: PINRole, stretched: SecretBytes) throws(StorageError) -> AES256GCM {
+    let key = try derive(joined(stretched, pin), "strongroom storage v1 PIN", token, role.rawValue)
+    return try cryptography { () throws(CryptoError) in try AES256GCM(key) }
   }
 
   private func derive(
@@ -107,21 +111,23 @@ final class StoreKeys: Sendable {
   }
 
   /// The first bytes of everything that is authenticated.
-  var associatedDataPrefix: [UInt8] { Array("SRS1".utf8) + storeID }
+  var associatedDataPrefix: AssociatedData {
+    var data = AssociatedData()
+    data.append(UInt32(0x3153_5253))  // SRS1
+    data.append(storeID)
+    return data
+  }
 
   func associatedData(
-    of record: RecordIdentity, _ part: RecordPart, tail: [UInt8] = []
-  ) -> [UInt8] {
-    var data: [UInt8] = []
-    data.reserveCapacity(42 + tail.count)
-    data.append(contentsOf: [0x53, 0x52, 0x53, 0x31])  // SRS1
-    data.append(contentsOf: storeID)
+    of record: RecordIdentity, _ part: RecordPart, beside privatePart: SealedPrivatePart? = nil
+  ) -> AssociatedData {
+    var data = associatedDataPrefix
     data.append(record.kind.rawValue)
     data.append(part.rawValue)
     data.append(record.token)
     data.append(record.id)
     data.append(record.version)
-    data.append(contentsOf: tail)
+    privatePart?.appendBinding(to: &data)
     return data
   }
 

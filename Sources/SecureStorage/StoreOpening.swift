@@ -10,8 +10,6 @@ struct StoreOpening {
     case accept
   }
 
-  typealias Visitor = (StoredObject) throws(StorageError) -> Void
-
   let path: String
   let schema: Schema
   let policy: Policy
@@ -24,10 +22,12 @@ struct StoreOpening {
     let anchor: Anchor
     var state: StoreState
     var damaged: [RecordName] = []
+    /// The sound objects by token.
+    var objects: [UInt32: [StoredObject]] = [:]
     var acceptance: AcceptedContent?
   }
 
-  func run(_ visitor: Visitor?) throws(StorageError) -> Result {
+  func run() throws(StorageError) -> Result {
     let directory = try StoreDirectory(path: path)
     let hasDatabase = try directory.byteCount(of: StoreDirectory.databaseName) ?? 0 > 0
     let hasAnchor = try directory.byteCount(of: StoreDirectory.anchorName) != nil
@@ -38,7 +38,7 @@ struct StoreOpening {
 
     let hadLog = try directory.byteCount(of: StoreDirectory.logName) != nil
     do throws(StorageError) {
-      if let result = try check(directory, deviceKey, visitor) { return result }
+      if let result = try check(directory, deviceKey) { return result }
     } catch {
       // Reading made an empty log file: a refused store is left as it was found.
       if !hadLog, try directory.byteCount(of: StoreDirectory.logName) == 0 { directory.remove(StoreDirectory.logName) }
@@ -113,7 +113,7 @@ struct StoreOpening {
 
   /// Nil when the file holds nothing at all: the making of the store was interrupted.
   private func check(
-    _ directory: StoreDirectory, _ deviceKey: SecretBytes, _ visitor: Visitor?
+    _ directory: StoreDirectory, _ deviceKey: SecretBytes
   ) throws(StorageError) -> Result? {
     let database = try Database(path: directory.path(of: StoreDirectory.databaseName))
     let applicationID = try database.number("PRAGMA application_id")
@@ -138,7 +138,7 @@ struct StoreOpening {
     let anchorComplaint = complaint(about: state, anchor)
     if policy == .refuse, let anchorComplaint { throw anchorComplaint }
 
-    var result = try scan(database, keys, state, visitor)
+    var result = try scan(database, keys, state)
     if policy == .refuse, let recordComplaint = result.complaint { throw recordComplaint }
     try useLog(database)
     if policy == .accept, anchorComplaint != nil || result.complaint != nil {
@@ -200,6 +200,7 @@ struct StoreOpening {
     var count: UInt64 = 0
     var largestObjectID: UInt64 = 0
     var damaged: [RecordName] = []
+    var objects: [UInt32: [StoredObject]] = [:]
 
     var complaint: StorageError? {
       if count != state.recordCount {
@@ -215,7 +216,7 @@ struct StoreOpening {
   }
 
   private func scan(
-    _ database: Database, _ keys: StoreKeys, _ state: StoreState, _ visitor: Visitor?
+    _ database: Database, _ keys: StoreKeys, _ state: StoreState
   ) throws(StorageError) -> Scan {
     var scan = Scan(state: state)
     try database.rows("SELECT token, version, sealed FROM tokens") { (row) throws(StorageError) in
@@ -233,18 +234,13 @@ struct StoreOpening {
         scan.damaged.append(.pin(token: token, role: role))
       }
     }
-    let columns = "id, token, version, private_version, public, private"
-    try database.rows("SELECT \(columns) FROM objects ORDER BY id") { (row) throws(StorageError) in
-      let token = row.uint32(1) ?? .max
-      let id = row.uint64(0)
-      try scan.add(RecordIdentity(.object, token: token, id: id, version: row.uint64(2)), keys)
-      scan.largestObjectID = max(scan.largestObjectID, id)
-      if let object = try keys.object(in: row) {
-        try visitor?(object)
-      } else {
-        scan.damaged.append(.object(token: token, id: id))
-      }
-    }
+    let objects = ObjectScan(keys)
+    try objects.run(database)
+    scan.digest.add(objects.digest)
+    scan.count += objects.count
+    scan.largestObjectID = objects.largestID
+    scan.damaged += objects.damaged
+    scan.objects = objects.objects
     return scan
   }
 
@@ -296,7 +292,7 @@ struct StoreOpening {
     }
     return Result(
       directory: directory, database: database, keys: keys, anchor: anchor, state: scan.state,
-      damaged: scan.damaged)
+      damaged: scan.damaged, objects: scan.objects)
   }
 
   private func put(

@@ -65,7 +65,7 @@ struct StoreState: Equatable {
     return state
   }
 
-  private static func associatedData(_ keys: StoreKeys) -> [UInt8] {
+  private static func associatedData(_ keys: StoreKeys) -> AssociatedData {
     keys.associatedData(of: RecordIdentity(.state, token: 0, id: 0, version: 0), .whole)
   }
 }

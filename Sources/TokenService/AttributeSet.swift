@@ -144,6 +144,13 @@ struct AttributeEntries: Sequence, IteratorProtocol {
     let start: Int
     /// Where its value lies.
     let value: Range<Int>
+
+    /// The value as a CK_ULONG; `bytes` are those that the entries are of.
+    @inline(__always)
+    func ulong(in bytes: UnsafeRawBufferPointer) -> UInt? {
+      guard value.count == 8 else { return nil }
+      return UInt(littleEndian: bytes.loadUnaligned(fromByteOffset: value.lowerBound, as: UInt.self))
+    }
   }
 
   mutating func next() -> Entry? {

@@ -71,32 +71,49 @@ enum ObjectHandles {
 }
 
 extension KeyDescription {
-  private static let usages: [(AttributeType, KeyUsage)] = [
-    (.encrypt, .encrypt), (.decrypt, .decrypt), (.sign, .sign), (.verify, .verify), (.wrap, .wrap),
-    (.unwrap, .unwrap), (.derive, .derive), (.private, .isPrivate), (.alwaysAuthenticate, .alwaysAuthenticate),
-    (.strongroomRestrictedOutput, .restrictedOutput), (.token, .token),
-  ]
-
-  /// The facts about a key with these attributes; nil for what is no key.
+  /// The facts about a key with these attributes; nil for what is no key. Reads them once.
   init?(of attributes: AttributeSet) {
-    guard let objectClass = attributes.ulong(.class).map({ ObjectClass(rawValue: $0) }),
-      objectClass == .publicKey || objectClass == .privateKey || objectClass == .secretKey,
-      let keyType = attributes.ulong(.keyType).map({ KeyType(rawValue: $0) })
-    else { return nil }
+    var objectClass: UInt?
+    var keyType: UInt?
     var usage: KeyUsage = []
-    for (type, bit) in Self.usages where attributes.bool(type) { usage.insert(bit) }
-    let size: UInt32
-    switch keyType {
-    case .rsa: size = attributes.withBytes(.modulus) { UInt32(truncatingIfNeeded: $0.map(bitCount) ?? 0) }
-    case .ec, .ecEdwards, .ecMontgomery:
-      size = attributes.bytes(.ecParams).flatMap { Curve(parameters: $0) }?.fieldBitCount ?? 0
-    default: size = UInt32(truncatingIfNeeded: attributes.ulong(.valueLen) ?? 0)
+    var size: UInt32 = 0
+    var allowedMechanisms: [MechanismType] = []
+    attributes.encoded.withUnsafeBytes { bytes in
+      var entries = AttributeEntries(bytes)
+      while let entry = entries.next() {
+        let isTrue = entry.value.count == 1 && bytes[entry.value.lowerBound] != 0
+        switch entry.type {
+        case .class: objectClass = entry.ulong(in: bytes)
+        case .keyType: keyType = entry.ulong(in: bytes)
+        case .encrypt: if isTrue { usage.insert(.encrypt) }
+        case .decrypt: if isTrue { usage.insert(.decrypt) }
+        case .sign: if isTrue { usage.insert(.sign) }
+        case .verify: if isTrue { usage.insert(.verify) }
+        case .wrap: if isTrue { usage.insert(.wrap) }
+        case .unwrap: if isTrue { usage.insert(.unwrap) }
+        case .derive: if isTrue { usage.insert(.derive) }
+        case .private: if isTrue { usage.insert(.isPrivate) }
+        case .alwaysAuthenticate: if isTrue { usage.insert(.alwaysAuthenticate) }
+        case .strongroomRestrictedOutput: if isTrue { usage.insert(.restrictedOutput) }
+        case .token: if isTrue { usage.insert(.token) }
+        // Of each key one of the three.
+        case .modulus: size = UInt32(truncatingIfNeeded: bitCount(UnsafeRawBufferPointer(rebasing: bytes[entry.value])))
+        case .ecParams: size = Curve(parameters: [UInt8](bytes[entry.value]))?.fieldBitCount ?? 0
+        case .valueLen: size = UInt32(truncatingIfNeeded: entry.ulong(in: bytes) ?? 0)
+        case .allowedMechanisms where !entry.value.isEmpty:
+          allowedMechanisms = ([UInt8](bytes[entry.value]).ulongs ?? []).compactMap {
+            UInt32(exactly: $0).map { MechanismType(rawValue: $0) }
+          }
+        default: break
+        }
+      }
     }
+    guard let objectClass = objectClass.map({ ObjectClass(rawValue: $0) }),
+      objectClass == .publicKey || objectClass == .privateKey || objectClass == .secretKey,
+      let keyType = keyType.map({ KeyType(rawValue: $0) })
+    else { return nil }
     self.init(
-      objectClass: objectClass, keyType: keyType, usage: usage, size: size,
-      allowedMechanisms: (attributes.ulongs(.allowedMechanisms) ?? []).compactMap {
-        UInt32(exactly: $0).map { MechanismType(rawValue: $0) }
-      })
+      objectClass: objectClass, keyType: keyType, usage: usage, size: size, allowedMechanisms: allowedMechanisms)
   }
 }
 

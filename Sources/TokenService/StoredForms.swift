@@ -67,17 +67,28 @@ enum StoredForm {
     return AttributeSet(encoded: Array(publicPart.dropFirst()))
   }
 
-  /// Attributes and secret values of a private object.
-  static func content(privatePart: SecretBytes) -> (AttributeSet, SecretAttributes?)? {
+  /// The attributes of a private object, without the secret values.
+  static func attributes(privatePart bytes: UnsafeRawBufferPointer) -> AttributeSet? {
+    halves(bytes).flatMap { AttributeSet(encoded: [UInt8]($0.open)) }
+  }
+
+  /// The secret values of a private object.
+  static func secrets(privatePart: SecretBytes) -> SecretAttributes? {
     privatePart.withBytes { bytes in
-      guard bytes.count >= 4 else { return nil }
-      let count = Int(UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)))
-      guard count <= bytes.count - 4, let open = AttributeSet(encoded: Array(bytes[4..<4 + count])) else { return nil }
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[(4 + count)...])
-      guard !rest.isEmpty else { return (open, nil) }
-      guard let secrets = SecretAttributes(encoded: SecretBytes(copying: rest)) else { return nil }
-      return (open, secrets)
+      halves(bytes).flatMap { SecretAttributes(encoded: SecretBytes(copying: $0.secret)) }
     }
+  }
+
+  /// The attributes of a private object and its secret values; nil for what is not one's private part.
+  private static func halves(
+    _ bytes: UnsafeRawBufferPointer
+  ) -> (open: UnsafeRawBufferPointer, secret: UnsafeRawBufferPointer)? {
+    guard bytes.count >= 4 else { return nil }
+    let count = Int(UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)))
+    guard count <= bytes.count - 4 else { return nil }
+    return (
+      UnsafeRawBufferPointer(rebasing: bytes[4..<4 + count]), UnsafeRawBufferPointer(rebasing: bytes[(4 + count)...])
+    )
   }
 }
 

@@ -18,8 +18,8 @@ public final class Token: Sendable {
     var users: Set<ClientID> = []
     /// What private objects are sealed under.
     var privateKey: PrivatePartKey?
-    /// Whether the private objects have been read since the store was opened.
-    var holdsPrivateObjects = false
+    /// The private objects as the store keeps them, until the first login opens them.
+    var sealed: [StoredObject] = []
     /// Counts initialisations, so that what began before one is not put in place after it.
     var epoch: UInt64 = 0
     /// The number of the next session object.
@@ -67,9 +67,12 @@ public final class Token: Sendable {
       }
       first = State(record: record)
     }
-    try store.forEachObject(of: slot) { (stored) throws(StorageError) in
-      guard let attributes = StoredForm.attributes(publicPart: stored.publicPart) else { return }
-      first.objects.insert(Self.tokenObject(stored.id, attributes, secrets: nil))
+    for stored in try store.objects(of: slot) {
+      if StoredForm.isPrivate(stored.publicPart) {
+        first.sealed.append(stored)
+      } else if let attributes = StoredForm.attributes(publicPart: stored.publicPart) {
+        first.objects.insert(Self.tokenObject(stored.id, attributes, secrets: nil))
+      }
     }
     for object in BuiltInObjects.make(firstHandle: { first.takeSessionHandle() }) { first.objects.insert(object) }
     state = Mutex(first)
@@ -162,7 +165,7 @@ public final class Token: Sendable {
       return try store.unsealPrivate(stored, with: key)
     }
     guard let opened = content else { throw gone }
-    let found = object.isPrivate ? StoredForm.content(privatePart: opened)?.1 : SecretAttributes(encoded: opened)
+    let found = object.isPrivate ? StoredForm.secrets(privatePart: opened) : SecretAttributes(encoded: opened)
     guard let found else { throw .deviceError }
     material.keep(found)
     // The last user may have logged out meanwhile.

@@ -87,7 +87,7 @@ extension Token {
       reading { state in
         state.record = record
         state.objects.removeAll()
-        state.holdsPrivateObjects = false
+        state.sealed = []
         state.privateKey = nil
         state.users = []
         let builtIn = BuiltInObjects.make(firstHandle: { state.takeSessionHandle() })
@@ -166,7 +166,7 @@ extension Token {
       let key = try storing { () throws(StorageError) in
         try store.privatePartKey(token: slot, tokenKey: tokenKey)
       }
-      let loaded = reading { $0.holdsPrivateObjects } ? [] : try privateObjects(with: key)
+      openSealedObjects(with: key)
       try client.withState { (state) throws(ReturnValue) in
         try refuseSecondLogin(state.role, as: .user)
         state.role = .user
@@ -174,27 +174,29 @@ extension Token {
       reading { state in
         state.privateKey = key
         state.users.insert(client.id)
-        state.holdsPrivateObjects = true
-        for object in loaded { state.objects.insert(object) }
         // The client may have gone while its PIN was looked at.
         if state.clients[client.id] == nil { forget(user: client.id, in: &state) }
       }
     }
   }
 
-  /// The private objects of the store; a damaged one is left out.
-  private func privateObjects(with key: PrivatePartKey) throws(ReturnValue) -> [Object] {
-    var sealed: [StoredObject] = []
-    try storing { () throws(StorageError) in
-      try store.forEachObject(of: slot) { (object) throws(StorageError) in
-        if StoredForm.isPrivate(object.publicPart) { sealed.append(object) }
+  /// Puts the private objects that are still sealed in place, without their secrets; a damaged one is left out. By and by, so
+  /// that there are never two forms of all of them in memory.
+  private func openSealedObjects(with key: PrivatePartKey) {
+    while true {
+      let part = reading { state in
+        let part = Array(state.sealed.suffix(8192))
+        state.sealed.removeLast(part.count)
+        if state.sealed.isEmpty { state.sealed = [] }
+        return part
       }
-    }
-    return sealed.compactMap { stored in
-      guard let opened = try? store.unsealPrivate(stored, with: key),
-        let (attributes, _) = StoredForm.content(privatePart: opened)
-      else { return nil }
-      return Self.tokenObject(stored.id, attributes, secrets: nil)
+      if part.isEmpty { return }
+      let opened = store.unsealPrivate(part, with: key) { stored, bytes in
+        StoredForm.attributes(privatePart: bytes).map { Self.tokenObject(stored.id, $0, secrets: nil) }
+      }
+      reading { state in
+        for object in opened { state.objects.insert(object) }
+      }
     }
   }
 

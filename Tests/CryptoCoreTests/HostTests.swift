@@ -23,9 +23,8 @@ struct HostTests {
         },
         { _ = try Mode.gcm([1]).begin(aes, .decrypt).run([UInt8](repeating: 3, count: 32)) },
         {
-          _ = try AES256GCM.open(
-            [UInt8](repeating: 1, count: 40), key: SecretBytes(count: 32),
-            nonce: [UInt8](repeating: 0, count: 12), authenticating: [])
+          _ = try AES256GCM(SecretBytes(count: 32)).open(
+            [UInt8](repeating: 1, count: 40), nonce: [UInt8](repeating: 0, count: 12), authenticating: [])
         },
         {
           _ = try RSAPrivateKey(

@@ -1,4 +1,6 @@
 import CryptoCore
+import Dispatch
+import Synchronization
 import Testing
 
 struct SealingTests {
@@ -20,16 +22,45 @@ struct SealingTests {
 
   @Test("sealing gives the published ciphertext and tag, and opens again")
   func knownAnswer() throws {
-    #expect(try AES256GCM.seal(plaintext, key: key, nonce: nonce, authenticating: associated) == sealed)
-    let opened = try AES256GCM.open(sealed, key: key, nonce: nonce, authenticating: associated)
+    #expect(try AES256GCM(key).seal(plaintext, nonce: nonce, authenticating: associated) == sealed)
+    let opened = try AES256GCM(key).open(sealed, nonce: nonce, authenticating: associated)
     #expect(opened.exposed == plaintext)
   }
 
   @Test("nothing and no associated data seal to a tag alone")
   func empty() throws {
-    let tag = try AES256GCM.seal([UInt8](), key: key, nonce: nonce, authenticating: [])
+    let tag = try AES256GCM(key).seal([UInt8](), nonce: nonce, authenticating: [])
     #expect(tag.count == 16)
-    #expect(try AES256GCM.open(tag, key: key, nonce: nonce, authenticating: []).count == 0)
+    #expect(try AES256GCM(key).open(tag, nonce: nonce, authenticating: []).count == 0)
+  }
+
+  @Test("a key seals and opens in any order, under a new nonce each time, on several threads")
+  func kept() throws {
+    let sealer = try AES256GCM(key)
+    for round in 0..<20 {
+      var nonce = nonce
+      nonce[0] = UInt8(round)
+      let once = try AES256GCM(key).seal(plaintext, nonce: nonce, authenticating: associated)
+      #expect(try sealer.seal(plaintext, nonce: nonce, authenticating: associated) == once)
+      var forged = once
+      forged[round] ^= 1
+      #expect(kind { _ = try sealer.open(forged, nonce: nonce, authenticating: associated) } == .authenticationFailed)
+      #expect(try sealer.open(once, nonce: nonce, authenticating: associated).exposed == plaintext)
+    }
+    let wrong = Mutex(0)
+    DispatchQueue.concurrentPerform(iterations: 16) { number in
+      let text = [UInt8](repeating: UInt8(number), count: 100 + number)
+      let nonce = [UInt8](repeating: UInt8(number), count: 12)
+      for _ in 0..<200 {
+        guard let sealed = try? sealer.seal(text, nonce: nonce, authenticating: []),
+          let opened = try? sealer.open(sealed, nonce: nonce, authenticating: []), opened.exposed == text
+        else {
+          wrong.withLock { $0 += 1 }
+          continue
+        }
+      }
+    }
+    #expect(wrong.withLock { $0 } == 0)
   }
 
   @Test("any difference in key, nonce, associated data, ciphertext or tag is refused")
@@ -38,26 +69,26 @@ struct SealingTests {
       var forged = sealed
       forged[index] ^= 1
       #expect(
-        kind { _ = try AES256GCM.open(forged, key: key, nonce: nonce, authenticating: associated) }
+        kind { _ = try AES256GCM(key).open(forged, nonce: nonce, authenticating: associated) }
           == .authenticationFailed)
     }
     #expect(
-      kind { _ = try AES256GCM.open(sealed, key: key, nonce: nonce, authenticating: []) }
+      kind { _ = try AES256GCM(key).open(sealed, nonce: nonce, authenticating: []) }
         == .authenticationFailed)
     #expect(
-      kind { _ = try AES256GCM.open(Array(sealed.dropLast()), key: key, nonce: nonce, authenticating: associated) }
+      kind { _ = try AES256GCM(key).open(Array(sealed.dropLast()), nonce: nonce, authenticating: associated) }
         == .authenticationFailed)
     #expect(
-      kind { _ = try AES256GCM.open(Array(sealed.prefix(15)), key: key, nonce: nonce, authenticating: associated) }
+      kind { _ = try AES256GCM(key).open(Array(sealed.prefix(15)), nonce: nonce, authenticating: associated) }
         == .authenticationFailed)
     #expect(
-      kind { _ = try AES256GCM.open(sealed, key: SecretBytes(count: 32), nonce: nonce, authenticating: associated) }
+      kind { _ = try AES256GCM(SecretBytes(count: 32)).open(sealed, nonce: nonce, authenticating: associated) }
         == .authenticationFailed)
     #expect(
-      kind { _ = try AES256GCM.open(sealed, key: SecretBytes(count: 16), nonce: nonce, authenticating: associated) }
+      kind { _ = try AES256GCM(SecretBytes(count: 16)).open(sealed, nonce: nonce, authenticating: associated) }
         == .invalidKey)
     #expect(
-      kind { _ = try AES256GCM.open(sealed, key: key, nonce: [1, 2, 3], authenticating: associated) }
+      kind { _ = try AES256GCM(key).open(sealed, nonce: [1, 2, 3], authenticating: associated) }
         == .invalidParameter)
   }
 
@@ -71,7 +102,7 @@ struct SealingTests {
         try nonce.withUnsafeBytes { nonce in
           try associated.withUnsafeBytes { associated in
             try output.withUnsafeMutableBytes { output in
-              _ = try AES256GCM.open(forged, key: key, nonce: nonce, authenticating: associated, into: output)
+              _ = try AES256GCM(key).open(forged, nonce: nonce, authenticating: associated, into: output)
             }
           }
         }

@@ -53,7 +53,7 @@ struct CommitTests {
         for _ in 0..<300 {
           var count = 0
           do throws(StorageError) {
-            try store.forEachObject(of: 1) { (_) throws(StorageError) in count += 1 }
+            count = try store.objects(of: 1).count
           } catch { Issue.record("\(error)") }
           if count % 2 != 0 { odd.add(1, ordering: .relaxed) }
           reads.add(1, ordering: .relaxed)

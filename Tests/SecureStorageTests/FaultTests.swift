@@ -44,7 +44,7 @@ struct FaultTests {
 
   private func count(_ store: SecureStore, _ token: UInt32) throws -> Int {
     var count = 0
-    try store.forEachObject(of: token) { (_) throws(StorageError) in count += 1 }
+    count = try store.objects(of: token).count
     return count
   }
 
@@ -135,7 +135,7 @@ struct FaultTests {
       }
       #expect(refusal == .noSpace)
       var count = 0
-      try store.forEachObject(of: 1) { (_) throws(StorageError) in count += 1 }
+      count = try store.objects(of: 1).count
       #expect(count == inserted)
     }
     #expect(try workshop.open().damaged.isEmpty)

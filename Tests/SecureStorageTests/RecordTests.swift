@@ -53,18 +53,73 @@ struct RecordTests {
     #expect(try workshop.read("strongroom.db-wal").count == 4 << 20)
   }
 
-  @Test("opening hands over every object once")
-  func visitor() throws {
+  @Test("what opening read is handed out once, and not after a change")
+  func handedOut() throws {
     do {
       let store = try workshop.open()
       for number in 0..<50 { try store.insert("\(number)", token: UInt32(number % 3)) }
     }
-    var seen: [UInt32: [String]] = [:]
-    _ = try SecureStore.open(directory: workshop.store) { (object) throws(StorageError) in
-      seen[object.token, default: []].append(String(decoding: object.publicPart, as: UTF8.self))
+    let expected = stride(from: 0, to: 50, by: 3).map(String.init)
+    do {
+      let store = try workshop.open()
+      let token = UInt32(0)
+      #expect(try store.objects(of: token).map(\.publicPart) == expected.map { Array($0.utf8) })
+      #expect(try store.texts(token: 0) == expected, "the second reading")
+      try store.insert("late", token: 1)
+      #expect(try store.texts(token: 1).last == "late")
+      #expect(try store.texts(token: 1).count == 18)
+      #expect(try store.texts(token: 2).count == 16)
+      #expect(try store.texts(token: 7).isEmpty)
     }
-    #expect(seen[0] == stride(from: 0, to: 50, by: 3).map(String.init))
-    #expect(seen.values.map(\.count).reduce(0, +) == 50)
+  }
+
+  @Test("many objects, read by two threads, are those that were written, and open on two threads")
+  func many() throws {
+    var written: [[UInt8]] = []
+    do {
+      let store = try workshop.open()
+      let key = try store.publicObjectSecretKey(token: 1)
+      for batch in 0..<20 {
+        try store.commit { (transaction) throws(StorageError) in
+          for number in 0..<100 {
+            // Beyond what is handed over at once, and of every length.
+            let text = [UInt8](repeating: UInt8(number), count: batch * 100 + number)
+            written.append(text)
+            let part = NewPrivatePart(SecretBytes(copying: text), key: key)
+            _ = try transaction.insert(token: 1, publicPart: [UInt8(number % 2)], privatePart: part)
+          }
+        }
+      }
+      _ = try store.insert("of another token", token: 2, secret: nil)
+    }
+    let store = try workshop.open()
+    let objects = try store.objects(of: 1)
+    #expect(objects.map(\.publicPart) == (0..<2000).map { [UInt8($0 % 2)] })
+    #expect(objects.map(\.id) == objects.map(\.id).sorted())
+    let key = try store.publicObjectSecretKey(token: 1)
+    let opened = store.unsealPrivate(objects, with: key) { object, bytes in (object.id, [UInt8](bytes)) }
+    #expect(opened.sorted { $0.0 < $1.0 }.map(\.1) == written)
+    let other = try store.publicObjectSecretKey(token: 2)
+    #expect(store.unsealPrivate(objects, with: other) { object, _ in object.id }.isEmpty)
+    for (object, text) in zip(objects, written) { #expect(plain(try store.unsealPrivate(object, with: key)) == text) }
+  }
+
+  @Test("a damaged record among many is named, the others are sound")
+  func oneOfMany() throws {
+    do {
+      let store = try workshop.open()
+      for batch in 0..<30 {
+        try store.commit { (transaction) throws(StorageError) in
+          for _ in 0..<50 {
+            _ = try transaction.insert(token: 1, publicPart: [UInt8](repeating: UInt8(batch), count: 600))
+          }
+        }
+      }
+    }
+    try workshop.alter("UPDATE objects SET public = zeroblob(100) WHERE id IN (700, 1400)")
+    let store = try workshop.open()
+    #expect(store.damaged == [.object(token: 1, id: 700), .object(token: 1, id: 1400)])
+    #expect(try store.objects(of: 1).count == 1498)
   }
 
   @Test("an id is never used twice, deleted or not, reopened or not")
@@ -250,7 +305,7 @@ struct RecordTests {
     }
     let store = try workshop.open()
     var found: [UInt8] = []
-    try store.forEachObject(of: 1) { (object) throws(StorageError) in found = object.publicPart }
+    found = try store.objects(of: 1).last?.publicPart ?? []
     #expect(found == large)
     #expect(try store.texts(token: 2) == (0..<5000).map(String.init))
     try store.commit { (transaction) throws(StorageError) in try transaction.deleteAll(of: 2) }

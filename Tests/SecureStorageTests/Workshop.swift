@@ -79,11 +79,7 @@ extension SecureStore {
   }
 
   func texts(token: UInt32 = 1) throws(StorageError) -> [String] {
-    var texts: [String] = []
-    try forEachObject(of: token) { (object) throws(StorageError) in
-      texts.append(String(decoding: object.publicPart, as: UTF8.self))
-    }
-    return texts
+    try objects(of: token).map { String(decoding: $0.publicPart, as: UTF8.self) }
   }
 }
 
