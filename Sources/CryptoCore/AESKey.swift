@@ -1,4 +1,5 @@
 import COpenSSL
+import Synchronization
 
 /// An AES key (FIPS 197) with its key schedules computed once.
 ///
@@ -10,7 +11,8 @@ public final class AESKey: Sendable {
   /// 16, 24 or 32.
   public let byteCount: Int
   private let key: SecretBytes
-  private let pools = InlineArray<9, ContextPool> { _ in ContextPool() }
+  /// By schedule, made when the first context comes back: a key is mostly used in one way or two.
+  private let pools = InlineArray<9, AtomicLazyReference<ContextPool>> { _ in AtomicLazyReference() }
 
   /// Throws `.invalidKey` unless `key` has 16, 24 or 32 bytes.
   public init(_ key: SecretBytes) throws(CryptoError) {
@@ -23,7 +25,8 @@ public final class AESKey: Sendable {
 
   deinit {
     for index in pools.indices {
-      while let context = pools[index].take() { EVP_CIPHER_CTX_free(context) }
+      guard let pool = pools[index].load() else { continue }
+      while let context = pool.take() { EVP_CIPHER_CTX_free(context) }
     }
   }
 
@@ -60,13 +63,14 @@ public final class AESKey: Sendable {
 
   /// A context for `schedule`, the caller's until `giveBack`. Its IV is not set, its IV byte count is the mode's usual.
   func takeContext(_ schedule: Schedule) throws(CryptoError) -> OpaquePointer {
-    if let ready = pools[schedule.rawValue].take() { return ready }
+    if let ready = pools[schedule.rawValue].load()?.take() { return ready }
     return try makeContext(schedule)
   }
 
   /// Ends a loan. A context with changed parameters is freed by its borrower instead.
   func giveBack(_ context: OpaquePointer, _ schedule: Schedule) {
-    if !pools[schedule.rawValue].give(context) { EVP_CIPHER_CTX_free(context) }
+    let pool = pools[schedule.rawValue].load() ?? pools[schedule.rawValue].storeIfNil(ContextPool())
+    if !pool.give(context) { EVP_CIPHER_CTX_free(context) }
   }
 
   private func makeContext(_ schedule: Schedule) throws(CryptoError) -> OpaquePointer {

@@ -3,7 +3,7 @@ import Synchronization
 /// Ready libcrypto contexts of one key, lent to one operation at a time, without a lock.
 ///
 /// Holds at most eight idle ones; what is given back beyond that is for the giver to free.
-struct ContextPool: ~Copyable, Sendable {
+final class ContextPool: Sendable {
   private let slots = InlineArray<8, Atomic<UInt>> { _ in Atomic(0) }
 
   /// An idle context, now the caller's, or nil when the caller has to make one.

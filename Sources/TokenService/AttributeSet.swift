@@ -1,4 +1,5 @@
 import Cryptoki
+import Glibc
 import TokenProtocol
 
 /// The attributes of an object, or a template, in one allocation: entries of type, length and value, sorted by type.
@@ -104,18 +105,37 @@ extension AttributeSet {
 extension AttributeSet {
   /// Sets a value, replacing one that is there.
   mutating func set(_ type: AttributeType, _ value: [UInt8]) {
-    let place = encoded.withUnsafeBytes { AttributeEntries($0).place(of: type) }
-    var entry: [UInt8] = []
-    entry.reserveCapacity(8 + value.count)
-    entry.append(littleEndian: type.rawValue)
-    entry.append(littleEndian: UInt32(truncatingIfNeeded: value.count))
-    entry.append(contentsOf: value)
-    encoded.replaceSubrange(place, with: entry)
+    value.withUnsafeBytes { set(type, $0) }
   }
 
-  mutating func set(_ type: AttributeType, _ value: Bool) { set(type, [value ? 1 : 0]) }
+  mutating func set(_ type: AttributeType, _ value: Bool) {
+    withUnsafeBytes(of: UInt8(value ? 1 : 0)) { set(type, $0) }
+  }
 
-  mutating func set(_ type: AttributeType, _ value: UInt) { set(type, value.attributeBytes) }
+  mutating func set(_ type: AttributeType, _ value: UInt) {
+    withUnsafeBytes(of: value.littleEndian) { set(type, $0) }
+  }
+
+  /// Puts the entry in its place, with no memory but the set's own: objects are made of dozens of these.
+  private mutating func set(_ type: AttributeType, _ value: UnsafeRawBufferPointer) {
+    let place = encoded.withUnsafeBytes { AttributeEntries($0).place(of: type) }
+    let count = encoded.count
+    let change = 8 + value.count - place.count
+    if encoded.isEmpty { encoded.reserveCapacity(Self.usualByteCount) }
+    if change > 0 { encoded.append(contentsOf: repeatElement(0, count: change)) }
+    encoded.withUnsafeMutableBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      memmove(base + place.upperBound + change, base + place.upperBound, count - place.upperBound)
+      bytes.storeBytes(of: type.rawValue.littleEndian, toByteOffset: place.lowerBound, as: UInt32.self)
+      bytes.storeBytes(
+        of: UInt32(truncatingIfNeeded: value.count).littleEndian, toByteOffset: place.lowerBound + 4, as: UInt32.self)
+      bytes.copy(value, at: place.lowerBound + 8)
+    }
+    if change < 0 { encoded.removeLast(-change) }
+  }
+
+  /// Bytes that the attributes of a secret key mostly have.
+  private static let usualByteCount = 512
 
   mutating func set(_ type: AttributeType, _ value: AttributeValue) {
     switch value {
