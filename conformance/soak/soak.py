@@ -98,7 +98,7 @@ class Soak:
         self.wrong = []
         self.items = collections.Counter()
         self.finished_items = self.finished_calls = 0  # of lives that are over
-        self.grace_from = now()
+        self.watched = self.grace_from = now()
 
     # -- claims
 
@@ -187,7 +187,6 @@ class Soak:
     def pump(self, seconds):
         """Reads and watches for a while."""
         end = time.monotonic() + seconds
-        watched = time.monotonic()
         while True:
             remaining = end - time.monotonic()
             if remaining <= 0:
@@ -199,11 +198,11 @@ class Soak:
                         code = key.data.process.wait()
                         self.unexpected.append(f"worker {key.data.number} ended by itself with status {code}")
                         raise Stuck
-            if time.monotonic() - watched > 0.5:
+            if now() - self.watched > SECOND // 2:
                 # When this process itself had no processor for a while, nobody else had to have one.
-                if time.monotonic() - watched > 2:
+                if now() - self.watched > 2 * SECOND:
                     self.grace_from = now()
-                watched = time.monotonic()
+                self.watched = now()
                 self.watch()
 
     def watch(self):
