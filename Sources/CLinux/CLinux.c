@@ -336,6 +336,22 @@ int clinux_processor_mask(void *mask, size_t byteCount, int set) {
   return set ? sched_setaffinity(0, byteCount, mask) : sched_getaffinity(0, byteCount, mask);
 }
 
+int clinux_request_slice(uint64_t nanoseconds) {
+  // linux/sched/types.h, which cannot be included beside sched.h.
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes;
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return -1;
+  if (attributes.policy != SCHED_OTHER) return 0;
+  attributes.size = sizeof attributes;
+  attributes.runtime = nanoseconds;
+  return (int)syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 void clinux_set_thread_name(const char *name) {
   char cut[16] = {0};
   strncpy(cut, name, sizeof cut - 1);

@@ -240,7 +240,7 @@ final class KeyOperationState {
   ) throws(ReturnValue) {
     let answer = try separated(input, from: memory) { (input) throws(ReturnValue) in
       try session.slot.transfer(
-        operation, request, input: InputSegments(input), output: memory, options: facts.invokeOptions)
+        operation, request, input: InputSegments(input), output: memory, options: facts.invokeOptions.with(key: key.handle))
     }
     switch answer {
     case .done(let byteCount): output.setCount(byteCount)
@@ -256,7 +256,7 @@ final class KeyOperationState {
   ) throws(ReturnValue) {
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     let answer = try session.slot.transfer(
-      operation, request, input: input, output: nothing, options: facts.invokeOptions)
+      operation, request, input: input, output: nothing, options: facts.invokeOptions.with(key: key.handle))
     guard case .done = answer else { throw .deviceError }
   }
 

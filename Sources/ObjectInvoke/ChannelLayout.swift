@@ -9,9 +9,10 @@
 ///     0x0004     4  server      protocol version, `version`
 ///     0x0008     4  server      length of each inline area, bytes
 ///     0x000c     4  server      length of each ring, bytes
-///     0x0010     4  server      how long spinning for an answer pays, nanoseconds
+///     0x0010     4  server      what waking a thread on another processor costs, nanoseconds
 ///     0x0080     4  server      1 while the server's thread sleeps (or is about to)
-///     0x0084     4  server      the processor the server's thread runs or sleeps on
+///     0x0084     4  server      where the server's thread runs or sleeps: a processor's number, or `noProcessor` while it
+///                               moves; with `spinning` when it will spin for the next request
 ///     0x0100     4  client      1 while the client's thread sleeps (or is about to)
 ///     0x0180     8  client      bytes ever put into the input ring
 ///     0x0200     8  server      bytes ever taken from the input ring
@@ -46,6 +47,7 @@
 ///    +16   4  flags, `ReplyFlags`
 ///    +20   4  length of the reply message, bytes
 ///    +24   8  length of the output, bytes
+///    +32   4  what a `.timed` request's work took, nanoseconds
 ///
 /// A ring's counters only grow while a request is worked on. With the answer the server stops reading input; the client
 /// then sets "put" back to "taken". A side believes a counter of the other only if "put" minus "taken" is between 0 and
@@ -61,9 +63,9 @@ enum ChannelLayout {
   /// How much is copied at most before the other side is told.
   static let chunkByteCount = 16384
 
-  static let spinHint = 0x0010
+  static let wakeCost = 0x0010
   static let serverAsleep = 0x0080
-  static let serverProcessor = 0x0084
+  static let serverPlace = 0x0084
   static let clientAsleep = 0x0100
   static let inputPut = 0x0180
   static let inputTaken = 0x0200
@@ -76,6 +78,10 @@ enum ChannelLayout {
   static let inputRing = 0x9000
   static let outputRing = inputRing + ringByteCount
   static let byteCount = outputRing + ringByteCount
+
+  static let spinning: UInt32 = 0x8000_0000
+  static let processorMask: UInt32 = 0x7fff_ffff
+  static let noProcessor = 0x7fff_ffff
 
   enum RequestField {
     static let sequence = 0
@@ -95,6 +101,7 @@ enum ChannelLayout {
     static let flags = 16
     static let messageByteCount = 20
     static let outputByteCount = 24
+    static let workTime = 32
   }
 }
 
@@ -104,13 +111,19 @@ struct RequestFlags: OptionSet {
   static let messageInRing = RequestFlags(rawValue: 1)
   /// All input that is sent lies behind the message in the inline area.
   static let inputInline = RequestFlags(rawValue: 2)
-  /// The operation is expected to take longer than a wake-up: nobody spins for its answer.
+  /// The client sleeps until the answer comes: the operation takes long, or nobody knows how long it takes.
   static let long = RequestFlags(rawValue: 4)
   /// The client spun in vain for the last answer.
   static let spinMissed = RequestFlags(rawValue: 8)
   /// The message ends with the names of shared memory that takes the place of input or output (`SharedReferences`).
   static let sharedMemory = RequestFlags(rawValue: 16)
-  static let known: RequestFlags = [.messageInRing, .inputInline, .long, .spinMissed, .sharedMemory]
+  /// The client wants to know how long the work took.
+  static let timed = RequestFlags(rawValue: 32)
+  /// The client went on soon after the last answer, which was slow to come.
+  static let quick = RequestFlags(rawValue: 64)
+  static let known: RequestFlags = [
+    .messageInRing, .inputInline, .long, .spinMissed, .sharedMemory, .timed, .quick,
+  ]
 }
 
 struct ReplyFlags: OptionSet {

@@ -4,9 +4,9 @@ import LinuxSystem
 /// The addresses of the parts of a channel's shared memory, as long as its `ChannelMapping` lives.
 struct ChannelMemory: @unchecked Sendable {
   // Sendable: constant addresses; the protocol says who writes when.
-  let spinHint: SharedWord
+  let wakeCost: SharedWord
   let serverAsleep: SharedWord
-  let serverProcessor: SharedWord
+  let serverPlace: SharedWord
   let clientAsleep: SharedWord
   let inputPut: SharedCounter
   let inputTaken: SharedCounter
@@ -21,9 +21,9 @@ struct ChannelMemory: @unchecked Sendable {
   let outputRing: UnsafeMutableRawPointer
 
   fileprivate init(_ base: UnsafeMutableRawPointer) {
-    spinHint = SharedWord(base + ChannelLayout.spinHint)
+    wakeCost = SharedWord(base + ChannelLayout.wakeCost)
     serverAsleep = SharedWord(base + ChannelLayout.serverAsleep)
-    serverProcessor = SharedWord(base + ChannelLayout.serverProcessor)
+    serverPlace = SharedWord(base + ChannelLayout.serverPlace)
     clientAsleep = SharedWord(base + ChannelLayout.clientAsleep)
     inputPut = SharedCounter(base + ChannelLayout.inputPut)
     inputTaken = SharedCounter(base + ChannelLayout.inputTaken)
@@ -55,12 +55,6 @@ struct ChannelMemory: @unchecked Sendable {
   func publishReply(_ sequence: UInt32) {
     let events = replyEvents.loadRelaxed() &+ 1
     SharedCounter(replyLine).exchange((UInt64(events) << 32 | UInt64(sequence)).littleEndian)
-  }
-
-  /// Wakes the client if it sleeps. To be called behind a full fence.
-  @inline(__always)
-  func wakeClient() {
-    if clientAsleep.load() != 0 { replyEvents.wake() }
   }
 
   /// Takes the lines that a short request will be written to.
@@ -109,7 +103,7 @@ final class ChannelMapping: Sendable {
 
   /// The server's end of a new channel, and the descriptor for the client.
   static func create(
-    spinNanoseconds: UInt32
+    wakeNanoseconds: UInt32
   ) throws(SystemError) -> (mapping: ChannelMapping, descriptor: Int32) {
     let created = try SharedRegion.create(
       name: "strongroom-channel", byteCount: ChannelLayout.byteCount, windows: windows,
@@ -120,8 +114,8 @@ final class ChannelMapping: Sendable {
     base.storeBytes(of: UInt32(ChannelLayout.inlineByteCount).littleEndian, toByteOffset: 8, as: UInt32.self)
     base.storeBytes(of: UInt32(ChannelLayout.ringByteCount).littleEndian, toByteOffset: 12, as: UInt32.self)
     let mapping = ChannelMapping(created.region)
-    mapping.memory.spinHint.store(spinNanoseconds)
-    mapping.memory.serverProcessor.store(.max)
+    mapping.memory.wakeCost.store(wakeNanoseconds)
+    mapping.memory.serverPlace.store(.max)
     return (mapping, created.descriptor.relinquish())
   }
 

@@ -95,7 +95,8 @@ final class ClientChannel: @unchecked Sendable {
   ) throws(InvokeError) -> Answer {
     let messageByteCount = writer.count
     let inputByteCount = input.byteCount
-    var flags: RequestFlags = options.contains(.long) ? sharing.union(.long) : sharing
+    var (patience, flags) = waiting.patience(options, operation)
+    flags.formUnion(sharing)
     let inputStart = alignedToWord(messageByteCount)
     var inRing = 0
     if !writer.isInLentMemory {
@@ -110,7 +111,6 @@ final class ClientChannel: @unchecked Sendable {
     } else {
       inRing = inputByteCount
     }
-    if waiting.missedLast { flags.insert(.spinMissed) }
 
     let next = sequence &+ 1
     let processor = Processor.current
@@ -130,15 +130,19 @@ final class ClientChannel: @unchecked Sendable {
     var drained = 0
     if inRing == 0 && (!receivesOutput || output.count <= ChannelLayout.inlineByteCount / 2) {
       waiting.post(next)
-      try waiting.waitForReply(next, processor: processor, isLong: flags.contains(.long))
+      try waiting.waitForReply(next, processor: processor, patience)
     } else {
       memory.requestSequence.store(next)
       drained = try exchange(
-        next, processor, flags, writer, input, receivesOutput ? output : .init(start: nil, count: 0), options)
+        next, processor, patience, flags, writer, input, receivesOutput ? output : .init(start: nil, count: 0), options)
     }
     if options.contains(.secret) {
       explicit_bzero(memory.inlineRequest, min(inputStart + inputByteCount, ChannelLayout.inlineByteCount))
       if flags.contains(.messageInRing) { explicit_bzero(memory.inputRing, ChannelLayout.ringByteCount) }
+    }
+    if flags.contains(.timed) {
+      let time = UInt32(littleEndian: clinux_load32_relaxed(memory.replyLine + ChannelLayout.ReplyField.workTime))
+      waiting.note(time, options, operation)
     }
     return try readReply(output, drained, receivesOutput: receivesOutput)
   }
@@ -147,11 +151,12 @@ final class ClientChannel: @unchecked Sendable {
 
   /// Copies input in and output out until the answer is there; answers how many bytes of output were copied.
   private func exchange(
-    _ expected: UInt32, _ processor: Int, _ flags: RequestFlags, _ writer: borrowing WireWriter,
-    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer, _ options: InvokeOptions
+    _ expected: UInt32, _ processor: Int, _ patience: Patience, _ flags: RequestFlags,
+    _ writer: borrowing WireWriter, _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer,
+    _ options: InvokeOptions
   ) throws(InvokeError) -> Int {
     if flags.contains(.inputInline) {
-      return try exchange(expected, processor, flags, nothing, InputSegments(), output)
+      return try exchange(expected, processor, patience, nothing, InputSegments(), output)
     }
     // Output must not overwrite input that has not been sent.
     let messageByteCount = flags.contains(.messageInRing) ? writer.count : 0
@@ -169,16 +174,16 @@ final class ClientChannel: @unchecked Sendable {
       copied = consume copy
     }
     defer { _ = copied?.count }
-    if messageByteCount == 0 { return try exchange(expected, processor, flags, nothing, input, output) }
+    if messageByteCount == 0 { return try exchange(expected, processor, patience, nothing, input, output) }
     return try writer.withMessage { (message) throws(InvokeError) in
-      try exchange(expected, processor, flags, message, input, output)
+      try exchange(expected, processor, patience, message, input, output)
     }
   }
 
   private var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 
   private func exchange(
-    _ expected: UInt32, _ processor: Int, _ flags: RequestFlags, _ message: UnsafeRawBufferPointer,
+    _ expected: UInt32, _ processor: Int, _ patience: Patience, _ message: UnsafeRawBufferPointer,
     _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer
   ) throws(InvokeError) -> Int {
     let ring = UInt64(ChannelLayout.ringByteCount)
@@ -186,7 +191,7 @@ final class ClientChannel: @unchecked Sendable {
     var cursor = InputCursor(message: message, input)
     var drained = 0
     // On another processor the server starts at once; on ours it would take the processor from the copying.
-    waiting.ring(onlyIf: Int(memory.serverProcessor.load()) != processor || cursor.remaining == 0)
+    waiting.ring(onlyIf: !waiting.isServer(on: processor) || cursor.remaining == 0)
     while true {
       var progressed = false
       if cursor.remaining > 0 {
@@ -197,7 +202,7 @@ final class ClientChannel: @unchecked Sendable {
           cursor.copy(count, to: memory.inputRing + (Int(truncatingIfNeeded: inputPut) & mask))
           inputPut &+= UInt64(count)
           memory.inputPut.store(inputPut)
-          waiting.ring(onlyIf: Int(memory.serverProcessor.load()) != processor)
+          waiting.ring(onlyIf: !waiting.isServer(on: processor))
           progressed = true
         }
       }
@@ -221,7 +226,7 @@ final class ClientChannel: @unchecked Sendable {
         let taken = outputTaken
         let wantsRoom = cursor.remaining > 0
         let wantsOutput = drained < output.count
-        try waiting.wait(processor: processor, isLong: flags.contains(.long)) {
+        try waiting.wait(processor: processor, patience) {
           memory.replySequence.load() == expected
             || (wantsRoom && put &- memory.inputTaken.load() < ring)
             || (wantsOutput && memory.outputPut.load() != taken)
@@ -306,7 +311,7 @@ final class ClientChannel: @unchecked Sendable {
       let available = memory.outputPut.load() &- taken
       guard available <= UInt64(ChannelLayout.ringByteCount) else { throw broken() }
       if available == 0 {
-        try waiting.wait(processor: Processor.current, isLong: false) { memory.outputPut.load() != taken }
+        try waiting.wait(processor: Processor.current, waiting.short) { memory.outputPut.load() != taken }
         continue
       }
       let count = min(Int(available), target.count - position)

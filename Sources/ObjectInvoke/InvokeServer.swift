@@ -31,7 +31,7 @@ public final class InvokeServer: Sendable {
   /// The memory every client gets to read, if there is any; the host program alone writes it.
   public let published: SharedRegion?
 
-  let spinners: SpinBudget
+  let turns: SpinTurns
   private let publishedFile: Descriptor?
   /// The number of `publishedFile`.
   let publishedDescriptor: Int32?
@@ -78,7 +78,7 @@ public final class InvokeServer: Sendable {
       publishedDescriptor = nil
       publishedFile = nil
     }
-    spinners = SpinBudget(limit: max(Processor.count - 1, 0))
+    turns = SpinTurns(limit: Processor.count / 2)
     let word = UnsafeMutableRawPointer.allocate(byteCount: 4, alignment: 4)
     word.storeBytes(of: 0, as: UInt32.self)
     changes = SharedWord(word)
@@ -91,7 +91,7 @@ public final class InvokeServer: Sendable {
   /// Starts to accept clients.
   public func start() throws(SystemError) {
     try startThread(name: "accept", stackSize: limits.stackByteCount) { [self] in acceptClients() }
-    try startThread(name: "measure") { [spinners] in spinners.measure() }
+    try startThread(name: "measure") { [turns] in turns.measure() }
   }
 
   /// The number of clients that are connected.

@@ -5,12 +5,21 @@ import Wire
 public struct InvokeOptions: OptionSet, Sendable {
   public let rawValue: UInt32
   public init(rawValue: UInt32) { self.rawValue = rawValue }
-  /// The operation takes longer than waking a thread (above about 15 microseconds): nobody spins for its answer.
+  /// The operation may take longer than waking a thread (above about 15 microseconds): how to wait for its answer is
+  /// learned from the ones before it.
   public static let long = InvokeOptions(rawValue: 1)
   /// The request holds a secret (a PIN, a key to be imported): it is wiped from the shared memory after the answer.
   public static let secret = InvokeOptions(rawValue: 2)
   /// No output comes before the input's last piece is reached, so the output may lie where that piece begins.
   public static let outputWithLast = InvokeOptions(rawValue: 4)
+
+  /// These, of an operation with that key: two with different keys may take differently long.
+  public func with(key: UInt64) -> InvokeOptions {
+    InvokeOptions(rawValue: rawValue & 0xff | UInt32(truncatingIfNeeded: key) << 8)
+  }
+
+  /// Tells operations that may take differently long from one another, as far as it goes.
+  func kind(_ operation: UInt32) -> Int { Int((rawValue >> 8) &+ operation &* 5) }
 }
 
 /// Pieces of memory that are sent behind one another as the input of an invocation: three, and a list of more for the

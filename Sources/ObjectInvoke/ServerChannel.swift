@@ -53,7 +53,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     self.client = client
     requestBuffer = request
     replyBuffer = reply
-    waiting = ServerWaiting(memory: memory, spinners: client.server.spinners)
+    waiting = ServerWaiting(memory: memory, turns: client.server.turns)
   }
 
   deinit {
@@ -65,7 +65,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
 
   /// Serves until the client has gone.
   func run() {
-    waiting = ServerWaiting(memory: memory, spinners: client.server.spinners)
+    waiting = ServerWaiting(memory: memory, turns: client.server.turns)
     while !client.environment.hasGone {
       let last = lastSequence
       let sequence = memory.requestSequence.load()
@@ -279,8 +279,9 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     clinux_store32_relaxed(line + Field.flags, flags.rawValue.littleEndian)
     clinux_store32_relaxed(line + Field.messageByteCount, UInt32(truncatingIfNeeded: message.count).littleEndian)
     clinux_store64_relaxed(line + Field.outputByteCount, outputByteCount.littleEndian)
+    clinux_store32_relaxed(line + Field.workTime, waiting.finish().littleEndian)
     memory.publishReply(lastSequence)
-    memory.wakeClient()
+    waiting.wakeClient()
     if flags.contains(.messageInRing) { stream(message) }
   }
 

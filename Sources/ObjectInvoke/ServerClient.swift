@@ -104,7 +104,7 @@ final class ServerClient: Sendable {
       return send(answer)
     }
     do throws(SystemError) {
-      let created = try ChannelMapping.create(spinNanoseconds: UInt32(truncatingIfNeeded: server.spinners.window))
+      let created = try ChannelMapping.create(wakeNanoseconds: UInt32(truncatingIfNeeded: server.turns.wakeCost))
       let descriptor = Descriptor(adopting: created.descriptor)
       guard let channel = ServerChannel(created.mapping, client: self) else {
         throw SystemError("malloc", ENOMEM)

@@ -102,6 +102,8 @@ public enum SecureWorldProgram {
     // Nobody reads this process's memory, and no core file is ever written of it, from here on.
     try guarding("harden the process") { _ = try harden() }
     raiseDescriptorLimit()
+    // Threads that wait for clients then run as soon as they are woken (`docs/waiting.md`).
+    requestTimeSlice(100_000)
     try guarding("map secret memory") { _ = try SecretArena.enable(byteCount: secretArenaByteCount) }
 
     var options = SecureWorldOptions(storeDirectory: store)

@@ -148,6 +148,9 @@ int clinux_processor_count(void);
 int clinux_bind_to_processor(int processor);
 /// Reads (`set` 0) or writes (`set` 1) the calling thread's processor mask of `byteCount` bytes.
 int clinux_processor_mask(void *_Nonnull mask, size_t byteCount, int set);
+/// Asks for time slices of that many nanoseconds for the calling thread and those it will start (Linux 6.12; older kernels
+/// ignore it). Keeps policy and nice value.
+int clinux_request_slice(uint64_t nanoseconds);
 void clinux_set_thread_name(const char *_Nonnull name);
 int clinux_thread_id(void);
 /// malloc's heaps (M_ARENA_MAX). To be called before there is a second thread.
