@@ -240,7 +240,8 @@ final class KeyOperationState {
   ) throws(ReturnValue) {
     let answer = try separated(input, from: memory) { (input) throws(ReturnValue) in
       try session.slot.transfer(
-        operation, request, input: InputSegments(input), output: memory, options: facts.invokeOptions.with(key: key.handle))
+        operation, request, input: InputSegments(input), output: memory,
+        options: facts.invokeOptions.with(key: key.handle))
     }
     switch answer {
     case .done(let byteCount): output.setCount(byteCount)

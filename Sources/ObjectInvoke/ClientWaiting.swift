@@ -23,10 +23,12 @@ struct WorkEstimates {
   /// What the server says a request of that kind took. A shorter time counts for more than a longer one, which may be
   /// due to an interruption.
   mutating func note(_ duration: UInt32, of kind: Int) {
-    let known = estimates[kind % WorkEstimates.count]
+    let known = UInt64(estimates[kind % WorkEstimates.count])
+    let duration = UInt64(duration)
     let next =
-      known == 0 ? duration : duration < known ? known - (known - duration) / 2 : known + (duration - known) / 8
-    estimates[kind % WorkEstimates.count] = next
+      known == 0
+      ? duration : duration < known ? known - (known - duration) / 2 : known + min(duration - known, 4 * known) / 8
+    estimates[kind % WorkEstimates.count] = UInt32(clamping: next)
   }
 
   /// How to wait for an operation of that kind; nil when it is to be slept for. Spinning all the time pays up to twice

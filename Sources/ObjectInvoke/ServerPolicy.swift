@@ -50,7 +50,7 @@ struct ServerPolicy {
   }
 
   private mutating func rest(at now: UInt64) {
-    if now &- restsUntil > 10 &* nextRest { nextRest = ServerPolicy.rests.lowerBound }
+    if now > restsUntil, now &- restsUntil > 10 &* nextRest { nextRest = ServerPolicy.rests.lowerBound }
     restsUntil = now &+ nextRest
     nextRest = min(2 &* nextRest, ServerPolicy.rests.upperBound)
   }

@@ -42,9 +42,9 @@ final class SpinTurns: Sendable {
   /// What waking a thread on another processor costs, nanoseconds.
   var wakeCost: UInt64 { measured.load(ordering: .relaxed) }
 
-  /// Whether a thread waits for its turn.
-  @inline(__always)
-  var isWanted: Bool { waiters.load(ordering: .relaxed) > 0 }
+  /// How many threads wait for their turn.
+  var waitingCount: Int { waiters.load(ordering: .relaxed) }
+  var isWanted: Bool { waitingCount > 0 }
 
   /// For how long threads have worked that do not spin, all together, nanoseconds: a sign of other clients.
   var workOfOthers: UInt64 { othersWork.load(ordering: .relaxed) }
