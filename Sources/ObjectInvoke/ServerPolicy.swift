@@ -18,14 +18,21 @@ struct ServerPolicy {
   private var quickInRow = 0
   private var restsUntil: UInt64 = 0
   private var nextRest = ServerPolicy.rests.lowerBound
-  private var turnSince: UInt64 = 0
+  /// Since when others are watched, and what they had worked then.
+  private var watchedSince: UInt64 = 0
   private var othersBefore: UInt64 = 0
   /// What a request's work takes, on average.
   private(set) var work: UInt64 = 0
 
-  /// A request came that was not spun for; `isQuick`: soon after the client had the last answer.
-  mutating func slept(_ isQuick: Bool) {
-    quickInRow = isQuick ? quickInRow + 1 : 0
+  /// A request came that was not spun for; `isQuick`: soon after the client had the last answer. `others` as everywhere:
+  /// for how long all other threads have worked that do not spin.
+  mutating func slept(isQuick: Bool, at now: UInt64, others: UInt64) {
+    if !isQuick {
+      quickInRow = 0
+    } else {
+      if quickInRow == 0 { watch(at: now, others: others) }
+      quickInRow += 1
+    }
   }
 
   /// A request's work took that long. A shorter time counts for more than a longer one, which may be due to an
@@ -49,33 +56,43 @@ struct ServerPolicy {
     if !isCrowded(at: now, others: others) { rest(at: now) }
   }
 
-  private mutating func rest(at now: UInt64) {
+  /// The thread stays near for a while.
+  mutating func rest(at now: UInt64) {
     if now > restsUntil, now &- restsUntil > 10 &* nextRest { nextRest = ServerPolicy.rests.lowerBound }
     restsUntil = now &+ nextRest
     nextRest = min(2 &* nextRest, ServerPolicy.rests.upperBound)
   }
 
-  /// Whether threads that do not spin have worked much since the turn began.
+  private mutating func watch(at now: UInt64, others: UInt64) {
+    watchedSince = now
+    othersBefore = others
+  }
+
+  /// Whether others have worked much since they are watched.
   private func isCrowded(at now: UInt64, others: UInt64) -> Bool {
-    others &- othersBefore >= (now &- turnSince) / ServerPolicy.crowd
+    others &- othersBefore > (now &- watchedSince) / ServerPolicy.crowd
   }
 
   /// Whether the thread may spin where it is, if its client is elsewhere.
   func maySpin(at now: UInt64) -> Bool { now >= restsUntil }
 
-  /// Whether it is worth going away.
-  func wantsTurn(at now: UInt64) -> Bool {
-    let count = waitsForTurn ? ServerPolicy.quickCount.short : ServerPolicy.quickCount.long
-    return quickInRow >= count && now >= restsUntil
+  /// Whether it is worth going away. Long work stays near while others work, too.
+  mutating func wantsTurn(at now: UInt64, others: UInt64) -> Bool {
+    guard now >= restsUntil else { return false }
+    if waitsForTurn { return quickInRow >= ServerPolicy.quickCount.short }
+    guard quickInRow >= ServerPolicy.quickCount.long else { return false }
+    if isCrowded(at: now, others: others) {
+      quickInRow = 0
+      rest(at: now)
+      return false
+    }
+    return true
   }
 
   /// Whether a request had better wait for the turn than be served without.
   var waitsForTurn: Bool { work <= ServerPolicy.shortWork }
 
-  mutating func beginTurn(at now: UInt64, others: UInt64) {
-    turnSince = now
-    othersBefore = others
-  }
+  mutating func beginTurn(at now: UInt64, others: UInt64) { watch(at: now, others: others) }
 
   /// How long to spin for the next request. `isLate`: the client may have to wake up first, or this thread has just
   /// moved.
@@ -87,12 +104,11 @@ struct ServerPolicy {
 
   enum TurnsEnd { case goesOn, passesOn, stopsSpinning }
 
-  /// Looks at the turn that is in progress. `others` is for how long threads that do not spin have worked, ever.
+  /// Looks at the turn that is in progress.
   mutating func checkTurn(at now: UInt64, others: UInt64, isWanted: Bool) -> TurnsEnd {
-    guard now &- turnSince >= ServerPolicy.turn else { return .goesOn }
+    guard now &- watchedSince >= ServerPolicy.turn else { return .goesOn }
     let isCrowded = isCrowded(at: now, others: others)
-    turnSince = now
-    othersBefore = others
+    watch(at: now, others: others)
     if waitsForTurn { return isWanted ? .passesOn : .goesOn }
     guard isWanted || isCrowded else { return .goesOn }
     rest(at: now)

@@ -36,6 +36,8 @@ struct ServerWaiting {
   private var isExcused = false
   /// Whether the last answer woke the client: the next request comes that much later.
   private var wokeClient = false
+  /// For how long this thread has worked without a turn.
+  private var ownWork: UInt64 = 0
   /// When the request in progress began, where that is of interest; else 0.
   private var began: UInt64 = 0
 
@@ -67,21 +69,21 @@ struct ServerWaiting {
   private mutating func beginWithCare(_ flags: RequestFlags, _ bulkByteCount: UInt64) {
     let now = MonotonicClock.now()
     if flags.contains(.spinMissed), !isExcused {
-      policy.lostProcessor(at: now, others: turns.workOfOthers)
+      policy.lostProcessor(at: now, others: workOfOthers)
       leaveTurn()
     }
     isExcused = false
     began = now
-    if !hasTurn { policy.slept(flags.contains(.quick)) }
+    if !hasTurn { policy.slept(isQuick: flags.contains(.quick), at: now, others: workOfOthers) }
     if isLong {
       leaveTurn()
       if near != nil { leaveFree() }
     } else if hasTurn {
-      let end = policy.checkTurn(at: now, others: turns.workOfOthers, isWanted: turns.isWanted)
+      let end = policy.checkTurn(at: now, others: workOfOthers, isWanted: turns.isWanted)
       if end != .goesOn { leaveTurn() }
       if end == .passesOn { waitForTurn() }
     } else {
-      if policy.wantsTurn(at: now), policy.waitsForTurn { waitForTurn() }
+      if policy.wantsTurn(at: now, others: workOfOthers), policy.waitsForTurn { waitForTurn() }
       if !hasTurn, near != nil, bulkByteCount >= ServerWaiting.bulk { _ = goAway() }
     }
   }
@@ -92,7 +94,10 @@ struct ServerWaiting {
     if began == 0 { return 0 }
     let duration = MonotonicClock.now() &- began
     policy.worked(duration)
-    if !hasTurn { turns.noteWork(duration) }
+    if !hasTurn {
+      turns.noteWork(duration)
+      ownWork &+= duration
+    }
     return isTimed ? UInt32(clamping: duration) : 0
   }
 
@@ -187,13 +192,18 @@ struct ServerWaiting {
 
   // MARK: Turns and places
 
+  /// For how long other threads have worked without a turn.
+  private var workOfOthers: UInt64 { turns.work &- ownWork }
+
   /// Whether the thread may spin for the next request, and is where its client is not.
   private mutating func findPlaceToSpin() -> Bool {
     guard !isLong, let home, home.contains(clientProcessor) else { return false }
     let isAside = Processor.current != clientProcessor
     if !hasTurn {
       let now = MonotonicClock.now()
-      guard isAside ? policy.maySpin(at: now) : policy.wantsTurn(at: now), turns.take() else { return false }
+      guard isAside ? policy.maySpin(at: now) : policy.wantsTurn(at: now, others: workOfOthers), turns.take() else {
+        return false
+      }
       beginTurn(at: now)
     }
     if !isAside { return goAway() }
@@ -204,15 +214,17 @@ struct ServerWaiting {
   /// Lets the request wait until others have had their turns, and serves it away; or near, if that takes too long.
   private mutating func waitForTurn() {
     isExcused = true
-    guard turns.wait(timeout: ServerPolicy.patience) else { return }
+    let outcome = turns.wait(timeout: ServerPolicy.patience)
     began = MonotonicClock.now()
+    if outcome == .crowded { policy.rest(at: began) }
+    guard outcome == .granted else { return }
     beginTurn(at: began)
     if Processor.current == clientProcessor { _ = goAway() } else { announce(Processor.current) }
   }
 
   private mutating func beginTurn(at now: UInt64) {
     hasTurn = true
-    policy.beginTurn(at: now, others: turns.workOfOthers)
+    policy.beginTurn(at: now, others: workOfOthers)
   }
 
   private mutating func leaveTurn() {

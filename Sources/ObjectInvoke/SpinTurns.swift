@@ -4,21 +4,29 @@ import Synchronization
 /// Which threads of the server may spin, and how long: every spinning thread and its client keep two processors busy.
 ///
 /// There are turns for half as many threads as there are processors. While others want one, a turn ends after
-/// `ServerPolicy.turn`, and the longest waiting thread has the next.
+/// `ServerPolicy.turn`, and the longest waiting thread has the next. When more want one than would get one soon, nobody
+/// does.
 final class SpinTurns: Sendable {
   /// Until it has been measured, nanoseconds.
   static let assumedWakeCost: UInt64 = 30_000
   /// A wake-up that costs more than this is not waited for by spinning, nanoseconds.
   static let wakeCostLimit: UInt64 = 50_000
 
+  /// How many threads may wait for each of the turns that there are at once.
+  static let longestQueue = Int(ServerPolicy.patience / ServerPolicy.turn) - 1
+
   private struct Queue {
     var free: Int
     var waiting: [Waiter] = []
   }
 
-  /// A thread that waits for its turn. `word` is 1 once it has it.
+  enum Outcome { case granted, late, crowded }
+
+  /// A thread that waits for its turn. `word` is not 0 once that has come to an end.
   private final class Waiter: @unchecked Sendable {
     // Sendable: the word is atomic.
+    static let granted: UInt32 = 1
+    static let turnedAway: UInt32 = 2
     let word: SharedWord
     init() {
       let memory = UnsafeMutableRawPointer.allocate(byteCount: 4, alignment: 4)
@@ -32,7 +40,7 @@ final class SpinTurns: Sendable {
   private let queue: Mutex<Queue>
   private let waiters = Atomic<Int>(0)
   private let measured = Atomic<UInt64>(assumedWakeCost)
-  private let othersWork = Atomic<UInt64>(0)
+  private let worked = Atomic<UInt64>(0)
 
   init(limit: Int) {
     self.limit = limit
@@ -47,8 +55,8 @@ final class SpinTurns: Sendable {
   var isWanted: Bool { waitingCount > 0 }
 
   /// For how long threads have worked that do not spin, all together, nanoseconds: a sign of other clients.
-  var workOfOthers: UInt64 { othersWork.load(ordering: .relaxed) }
-  func noteWork(_ duration: UInt64) { othersWork.wrappingAdd(duration, ordering: .relaxed) }
+  var work: UInt64 { worked.load(ordering: .relaxed) }
+  func noteWork(_ duration: UInt64) { worked.wrappingAdd(duration, ordering: .relaxed) }
 
   /// Takes a turn if one is free and nobody waits for it.
   func take() -> Bool {
@@ -60,20 +68,28 @@ final class SpinTurns: Sendable {
     }
   }
 
-  /// Waits for a turn behind those that wait already; false when there was none in `timeout` nanoseconds.
-  func wait(timeout: UInt64) -> Bool {
-    guard limit > 0 else { return false }
+  /// Waits for a turn behind those that wait already, `timeout` nanoseconds at most. With `.crowded` all who waited are
+  /// turned away.
+  func wait(timeout: UInt64) -> Outcome {
+    guard limit > 0 else { return .crowded }
     let waiter = Waiter()
-    let isFree = queue.withLock { queue in
+    var crowd: [Waiter] = []
+    let immediate = queue.withLock { queue -> Outcome? in
       if queue.free > 0, queue.waiting.isEmpty {
         queue.free -= 1
-        return true
+        return .granted
       }
-      queue.waiting.append(waiter)
-      waiters.store(queue.waiting.count, ordering: .relaxed)
-      return false
+      if queue.waiting.count >= limit * SpinTurns.longestQueue {
+        crowd = queue.waiting
+        for waiter in crowd { waiter.word.store(Waiter.turnedAway) }
+        setWaiting([], &queue)
+        return .crowded
+      }
+      setWaiting(queue.waiting + [waiter], &queue)
+      return nil
     }
-    if isFree { return true }
+    for other in crowd { other.word.wake() }
+    if let immediate { return immediate }
     let deadline = MonotonicClock.now() &+ timeout
     while waiter.word.load() == 0 {
       let now = MonotonicClock.now()
@@ -81,11 +97,19 @@ final class SpinTurns: Sendable {
       _ = waiter.word.wait(while: 0, timeout: deadline - now)
     }
     return queue.withLock { queue in
-      if waiter.word.load() != 0 { return true }
-      queue.waiting.removeAll { $0 === waiter }
-      waiters.store(queue.waiting.count, ordering: .relaxed)
-      return false
+      switch waiter.word.load() {
+      case Waiter.granted: return .granted
+      case Waiter.turnedAway: return .crowded
+      default:
+        setWaiting(queue.waiting.filter { $0 !== waiter }, &queue)
+        return .late
+      }
     }
+  }
+
+  private func setWaiting(_ waiting: [Waiter], _ queue: inout Queue) {
+    queue.waiting = waiting
+    waiters.store(waiting.count, ordering: .relaxed)
   }
 
   /// Ends a turn: the first who waits has it next.
@@ -95,9 +119,9 @@ final class SpinTurns: Sendable {
         queue.free += 1
         return nil
       }
-      let next = queue.waiting.removeFirst()
-      waiters.store(queue.waiting.count, ordering: .relaxed)
-      next.word.store(1)
+      let next = queue.waiting[0]
+      setWaiting(Array(queue.waiting.dropFirst()), &queue)
+      next.word.store(Waiter.granted)
       return next
     }
     next?.word.wake()

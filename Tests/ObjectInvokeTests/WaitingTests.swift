@@ -13,7 +13,7 @@ extension ServerPolicy {
   fileprivate static func eager(work: UInt64) -> ServerPolicy {
     var policy = ServerPolicy()
     policy.worked(work)
-    for _ in 0..<ServerPolicy.quickCount.short { policy.slept(true) }
+    for _ in 0..<ServerPolicy.quickCount.short { policy.slept(isQuick: true, at: start, others: 0) }
     return policy
   }
 }
@@ -32,21 +32,22 @@ extension ObjectInvokeTests {
       ] {
         var policy = ServerPolicy()
         policy.worked(work)
-        for _ in 1..<count { policy.slept(true) }
-        #expect(!policy.wantsTurn(at: start), "\(work)")
-        policy.slept(true)
-        #expect(policy.wantsTurn(at: start), "\(work)")
-        policy.slept(false)
-        #expect(!policy.wantsTurn(at: start), "a pause starts the count again")
+        for _ in 1..<count { policy.slept(isQuick: true, at: start, others: 0) }
+        #expect(policy.wantsTurn(at: start, others: 0) == false, "\(work)")
+        policy.slept(isQuick: true, at: start, others: 0)
+        #expect(policy.wantsTurn(at: start, others: 0) == true, "\(work)")
+        policy.slept(isQuick: false, at: start, others: 0)
+        #expect(policy.wantsTurn(at: start, others: 0) == false, "a pause starts the count again")
       }
     }
 
     @Test("a spin in vain brings a thread near")
     func spunInVain() {
       var policy = ServerPolicy.eager(work: 500)
-      #expect(policy.wantsTurn(at: start))
+      #expect(policy.wantsTurn(at: start, others: 0) == true)
       policy.spunInVain()
-      #expect(!policy.wantsTurn(at: start) && policy.maySpin(at: start))
+      #expect(policy.wantsTurn(at: start, others: 0) == false)
+      #expect(policy.maySpin(at: start))
     }
 
     @Test("whoever loses the processor to strangers rests, longer each time, and starts anew after a good while")
@@ -56,8 +57,9 @@ extension ObjectInvokeTests {
       var rest = ServerPolicy.rests.lowerBound
       for _ in 0..<8 {
         policy.lostProcessor(at: now, others: 0)
-        #expect(!policy.maySpin(at: now) && !policy.wantsTurn(at: now + rest - 1))
-        #expect(policy.maySpin(at: now + rest) && policy.wantsTurn(at: now + rest))
+        #expect(!policy.maySpin(at: now) && policy.maySpin(at: now + rest))
+        #expect(policy.wantsTurn(at: now + rest - 1, others: 0) == false)
+        #expect(policy.wantsTurn(at: now + rest, others: 0) == true)
         now += rest
         rest = min(2 * rest, ServerPolicy.rests.upperBound)
       }
@@ -71,9 +73,9 @@ extension ObjectInvokeTests {
       var policy = ServerPolicy.eager(work: 500)
       policy.beginTurn(at: start, others: 5 * millisecond)
       policy.lostProcessor(at: start + 2 * millisecond, others: 6 * millisecond)
-      #expect(policy.wantsTurn(at: start + 2 * millisecond))
+      #expect(policy.wantsTurn(at: start + 2 * millisecond, others: 6 * millisecond) == true)
       policy.lostProcessor(at: start + 2 * millisecond, others: 5 * millisecond + 1000)
-      #expect(!policy.wantsTurn(at: start + 2 * millisecond))
+      #expect(policy.wantsTurn(at: start + 2 * millisecond, others: 5 * millisecond) == false)
     }
 
     @Test("a turn of short requests lasts until somebody else wants one, and at least its time")
@@ -84,7 +86,8 @@ extension ObjectInvokeTests {
       #expect(policy.checkTurn(at: end - 1, others: 0, isWanted: true) == .goesOn)
       #expect(policy.checkTurn(at: end, others: 0, isWanted: false) == .goesOn)
       #expect(policy.checkTurn(at: end + ServerPolicy.turn, others: 0, isWanted: true) == .passesOn)
-      #expect(policy.waitsForTurn && policy.wantsTurn(at: end), "it waits for the next one")
+      #expect(policy.waitsForTurn, "it waits for the next one")
+      #expect(policy.wantsTurn(at: end + ServerPolicy.turn, others: 0) == true)
     }
 
     @Test("a turn of long requests ends when others work, and the thread rests: one processor for each serves more")
@@ -97,9 +100,21 @@ extension ObjectInvokeTests {
         policy.beginTurn(at: start, others: 7)
         let end = start + ServerPolicy.turn
         #expect(policy.checkTurn(at: end, others: 7 + others, isWanted: isWanted) == expected)
-        #expect(policy.wantsTurn(at: end) == (expected == .goesOn))
+        #expect(policy.wantsTurn(at: end, others: 7 + others) == (expected == .goesOn))
         #expect(!policy.waitsForTurn)
       }
+    }
+
+    @Test("long requests do not begin a turn while others work, and the thread rests; short ones do")
+    func crowdBeforeTurn() {
+      let now = start + 100_000
+      var long = ServerPolicy.eager(work: 20_000)
+      #expect(long.wantsTurn(at: now, others: 50_000) == false)
+      #expect(!long.maySpin(at: now))
+      var alone = ServerPolicy.eager(work: 20_000)
+      #expect(alone.wantsTurn(at: now, others: 1_000) == true)
+      var short = ServerPolicy.eager(work: 500)
+      #expect(short.wantsTurn(at: now, others: 50_000) == true)
     }
 
     @Test("one interruption does not make short work long, and one short request makes long work short soon")
@@ -127,14 +142,14 @@ extension ObjectInvokeTests {
     func turns() {
       let turns = SpinTurns(limit: 2)
       #expect(turns.take() && turns.take() && !turns.take())
-      #expect(!turns.wait(timeout: 0) && !turns.isWanted)
+      #expect(turns.wait(timeout: 0) == .late && !turns.isWanted)
       turns.leave()
-      #expect(turns.wait(timeout: 0) && !turns.take())
+      #expect(turns.wait(timeout: 0) == .granted && !turns.take())
       turns.leave()
       turns.leave()
       #expect(turns.take() && turns.take() && !turns.take())
       let none = SpinTurns(limit: 0)
-      #expect(!none.take() && !none.wait(timeout: 0))
+      #expect(!none.take() && none.wait(timeout: 0) == .crowded)
     }
 
     @Test("the longest waiting thread has the next turn, before one that has not waited")
@@ -149,7 +164,7 @@ extension ObjectInvokeTests {
       var threads: [Int] = []
       for name in 0..<4 {
         try startThread(name: "waiter") {
-          guard turns.wait(timeout: 60_000_000_000) else { return }
+          guard turns.wait(timeout: 60_000_000_000) == .granted else { return }
           order.names.withLock { $0.append(name) }
           turns.leave()
         }
@@ -160,6 +175,25 @@ extension ObjectInvokeTests {
       #expect(!turns.take(), "a turn is wanted")
       turns.leave()
       #expect(becomesTrue { order.names.withLock { $0 } == threads })
+      #expect(turns.take())
+    }
+
+    @Test("when too many want a turn, all who wait are turned away, and the turn goes on being there")
+    func crowded() throws {
+      final class Count: Sendable { let turnedAway = Atomic<Int>(0) }
+      let turns = SpinTurns(limit: 1)
+      let count = Count()
+      #expect(turns.take())
+      for name in 0..<SpinTurns.longestQueue {
+        try startThread(name: "waiter") {
+          if turns.wait(timeout: 60_000_000_000) == .crowded { count.turnedAway.wrappingAdd(1, ordering: .relaxed) }
+        }
+        #expect(becomesTrue { turns.waitingCount == name + 1 })
+      }
+      #expect(turns.wait(timeout: 60_000_000_000) == .crowded && !turns.isWanted)
+      #expect(becomesTrue { count.turnedAway.load(ordering: .relaxed) == SpinTurns.longestQueue })
+      #expect(!turns.take())
+      turns.leave()
       #expect(turns.take())
     }
 
