@@ -12,6 +12,8 @@ final class PINUnlocking: Sendable {
   let cost: PINCost
   /// Held while scrypt runs, so that any number of guessing clients costs the memory of one try.
   private let stretching = Mutex(())
+  /// Held from the counting of a try to its outcome: tries in progress that are all right must not add up to a lock.
+  private let trying = Mutex(())
   /// Token keys, each sealed under a code of the PIN that gave it.
   private let boxes = Mutex<[Name: [UInt8]]>([:])
   private let runKey: MessageAuthenticationKey
@@ -32,6 +34,11 @@ final class PINUnlocking: Sendable {
       attemptCounter.wrappingAdd(1, ordering: .relaxed)
       return try body()
     }
+  }
+
+  /// Runs `body`, which makes one try, while nobody else makes one.
+  func whileTrying<T>(_ body: () throws(StorageError) -> T) throws(StorageError) -> T {
+    try trying.withLock { (_) throws(StorageError) -> T in try body() }
   }
 
   /// The token key if `pin` was right before for the same record, else nil. Counts nothing.
@@ -98,17 +105,21 @@ extension SecureStore {
       return tokenKey
     }
 
-    let counted = try countTry(token, role)
-    if counted.status.isLocked { pins.forget(name) }
-    let tokenKey = try pins.whileStretching { () throws(StorageError) in
-      try counted.tokenKey(for: pin, token: token, role: role, keys: keys)
+    return try pins.whileTrying { () throws(StorageError) in
+      // The try before may have been with the same PIN, and right.
+      if let tokenKey = try pins.recall(name, salt: known.salt, pin: pin) { return tokenKey }
+      let counted = try countTry(token, role)
+      if counted.status.isLocked { pins.forget(name) }
+      let tokenKey = try pins.whileStretching { () throws(StorageError) in
+        try counted.tokenKey(for: pin, token: token, role: role, keys: keys)
+      }
+      guard let tokenKey else { throw .pinIncorrect(remaining: counted.status.remaining) }
+      // Another PIN may have been set meanwhile; the one given was right when it was looked at.
+      if try clearTries(counted, token, role) {
+        try pins.remember(name, salt: counted.salt, pin: pin, tokenKey: tokenKey)
+      }
+      return tokenKey
     }
-    guard let tokenKey else { throw .pinIncorrect(remaining: counted.status.remaining) }
-    // Another PIN may have been set meanwhile; the one given was right when it was looked at.
-    if try clearTries(counted, token, role) {
-      try pins.remember(name, salt: counted.salt, pin: pin, tokenKey: tokenKey)
-    }
-    return tokenKey
   }
 
   /// Gives a role a PIN, new or in place of the old one, whose unlocking gives `tokenKey`. Takes as long as scrypt.

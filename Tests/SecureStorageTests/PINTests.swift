@@ -132,6 +132,21 @@ struct PINTests {
     #expect(counted == 1)
   }
 
+  @Test("the right PIN given by many at once is right for all of them, and stretched once")
+  func parallelLogins() throws {
+    let store = try filled()
+    let stretched = store.pins.stretchCount
+    let right = Atomic<Int>(0)
+    onThreads(40) { [tokenKey] _ in
+      if (try? store.unlock(1, .user, pin: secret("1234")))?.matches(tokenKey) == true {
+        right.add(1, ordering: .relaxed)
+      }
+    }
+    #expect(right.load(ordering: .relaxed) == 40)
+    #expect(store.pins.stretchCount == stretched + 1)
+    #expect(try store.pinStatus(1, .user)?.tries == 0)
+  }
+
   @Test("guesses in parallel get no more tries than in turn")
   func parallelGuesses() throws {
     let store = try filled()
