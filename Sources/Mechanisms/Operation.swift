@@ -215,11 +215,18 @@ public struct Operation: ~Copyable {
       if let left = bytesLeft { bytesLeft = left - UInt64(input.count) }
       return count
     case .withheld(let cipher, let bytes):
-      try folding(function) { () throws(CryptoError) in
-        try bytes.append(atMost: cipher.outputByteCount(forUpdate: input.count)) { (room) throws(CryptoError) in
-          try cipher.update(input, into: room)
+      // libcrypto reads the ciphertext twice, for the tag and for the plaintext. The caller's memory may change between, so
+      // both are of a copy.
+      var rest = input
+      repeat {
+        let piece = bytes.copyAside(rest)
+        rest = UnsafeRawBufferPointer(rebasing: rest[piece.count...])
+        try folding(function) { () throws(CryptoError) in
+          try bytes.append(atMost: cipher.outputByteCount(forUpdate: piece.count)) { (room) throws(CryptoError) in
+            try cipher.update(piece, into: room)
+          }
         }
-      }
+      } while !rest.isEmpty
     case .authentication:
       try folding(function) { () throws(CryptoError) in try code?.update(input) }
     case .digest(let digest):

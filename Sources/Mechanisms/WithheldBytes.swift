@@ -6,6 +6,23 @@ final class WithheldBytes {
   private var chunks: [SecretBytes] = []
   /// The number of bytes held.
   private(set) var count = 0
+  /// Where ciphertext is copied to before it is worked on, a piece at a time; no secret.
+  private var aside: UnsafeMutableRawBufferPointer?
+
+  /// Bytes of input that are copied aside at once: what stays in the processor's first caches.
+  static let asideByteCount = 1 << 14
+
+  deinit { aside?.deallocate() }
+
+  /// A copy of the first bytes of `input`, as many as there is room for; valid until the next one.
+  func copyAside(_ input: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    let count = min(input.count, Self.asideByteCount)
+    let memory =
+      aside ?? UnsafeMutableRawBufferPointer.allocate(byteCount: Self.asideByteCount, alignment: 64)
+    aside = memory
+    memory.copy(UnsafeRawBufferPointer(rebasing: input[..<count]), at: 0)
+    return UnsafeRawBufferPointer(start: memory.baseAddress, count: count)
+  }
 
   /// Appends what `fill` writes into room for `byteCount` bytes; it answers how many it wrote.
   func append(
