@@ -5,12 +5,29 @@
 #include <openssl/hmac.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "soak.h"
 
+// libcrypto has locks, and a fork while another thread holds one leaves it held in the child for ever. The worker is an
+// application that forks with threads, so it does what such an application has to: it forks between uses.
+static pthread_rwlock_t libcrypto_in_use = PTHREAD_RWLOCK_INITIALIZER;
+
+static void before_fork(void) { pthread_rwlock_wrlock(&libcrypto_in_use); }
+static void after_fork(void) { pthread_rwlock_unlock(&libcrypto_in_use); }
+// A new one: the old one counts waiting threads that the child does not have.
+static void in_child(void) { pthread_rwlock_init(&libcrypto_in_use, NULL); }
+__attribute__((constructor)) static void guard_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
+
+static void leave(pthread_rwlock_t **lock) { pthread_rwlock_unlock(*lock); }
+#define USES_LIBCRYPTO \
+  __attribute__((cleanup(leave))) pthread_rwlock_t *guard = &libcrypto_in_use; \
+  pthread_rwlock_rdlock(guard)
+
 size_t reference_encrypt(Cipher cipher, const CK_BYTE *key, size_t key_length, const CK_BYTE *iv, const CK_BYTE *aad,
                          size_t aad_length, const CK_BYTE *input, size_t length, CK_BYTE *output) {
+  USES_LIBCRYPTO;
   const EVP_CIPHER *by_length[5][3] = {
       {EVP_aes_128_ecb(), EVP_aes_192_ecb(), EVP_aes_256_ecb()}, {EVP_aes_128_cbc(), EVP_aes_192_cbc(), EVP_aes_256_cbc()},
       {EVP_aes_128_cbc(), EVP_aes_192_cbc(), EVP_aes_256_cbc()}, {EVP_aes_128_ctr(), EVP_aes_192_ctr(), EVP_aes_256_ctr()},
@@ -34,12 +51,14 @@ size_t reference_encrypt(Cipher cipher, const CK_BYTE *key, size_t key_length, c
 }
 
 size_t reference_digest(const char *name, const void *input, size_t length, CK_BYTE *output) {
+  USES_LIBCRYPTO;
   size_t count = 0;
   EVP_Q_digest(NULL, name, NULL, input, length, output, &count);
   return count;
 }
 
 void reference_cmac(const CK_BYTE *key, size_t key_length, const void *input, size_t length, CK_BYTE output[16]) {
+  USES_LIBCRYPTO;
   size_t count = 0;
   EVP_Q_mac(NULL, "CMAC", NULL, key_length == 16 ? "AES-128-CBC" : "AES-256-CBC", NULL, key, key_length, input, length,
             output, 16, &count);
@@ -47,6 +66,7 @@ void reference_cmac(const CK_BYTE *key, size_t key_length, const void *input, si
 
 void reference_hmac(const char *digest, const CK_BYTE *key, size_t key_length, const void *input, size_t length,
                     CK_BYTE *output) {
+  USES_LIBCRYPTO;
   size_t count = 0;
   EVP_Q_mac(NULL, "HMAC", NULL, digest, NULL, key, key_length, input, length, output, 64, &count);
 }
@@ -64,6 +84,7 @@ static EVP_PKEY *ec_key(const CK_BYTE *point, size_t length) {
 }
 
 bool reference_verify_ecdsa(const CK_BYTE *point, size_t point_length, const CK_BYTE digest[32], const CK_BYTE signature[64]) {
+  USES_LIBCRYPTO;
   EVP_PKEY *key = ec_key(point, point_length);
   ECDSA_SIG *pair = ECDSA_SIG_new();
   ECDSA_SIG_set0(pair, BN_bin2bn(signature, 32, NULL), BN_bin2bn(signature + 32, 32, NULL));
@@ -79,6 +100,7 @@ bool reference_verify_ecdsa(const CK_BYTE *point, size_t point_length, const CK_
 
 bool reference_verify_ed25519(const CK_BYTE *point, size_t point_length, const void *input, size_t length,
                               const CK_BYTE signature[64]) {
+  USES_LIBCRYPTO;
   // An OCTET STRING, or the 32 bytes as they are.
   if (point_length == 34) point += 2, point_length -= 2;
   EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, point, point_length);
@@ -92,6 +114,7 @@ bool reference_verify_ed25519(const CK_BYTE *point, size_t point_length, const v
 
 bool reference_verify_rsa(const CK_BYTE *modulus, size_t modulus_length, const CK_BYTE *exponent, size_t exponent_length,
                           bool pss, const void *input, size_t length, const CK_BYTE *signature, size_t signature_length) {
+  USES_LIBCRYPTO;
   BIGNUM *n = BN_bin2bn(modulus, (int)modulus_length, NULL), *e = BN_bin2bn(exponent, (int)exponent_length, NULL);
   OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
   OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n);
