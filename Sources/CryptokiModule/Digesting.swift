@@ -47,7 +47,7 @@ public func C_DigestKey(_ session: CK_SESSION_HANDLE, _ key: CK_OBJECT_HANDLE) -
     try operations.digestStep { (state) throws(ReturnValue) in
       var value = try session.digestibleValue(of: UInt64(key))
       defer { value.withUnsafeMutableBytes { wipe($0) } }
-      try value.withBytes { (value) throws(ReturnValue) in try state.update(value) }
+      try value.withRawBytes { (value) throws(ReturnValue) in try state.update(value) }
       return .active
     }
   }

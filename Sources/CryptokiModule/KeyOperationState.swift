@@ -1,4 +1,5 @@
 import CCryptoki
+import CryptoCore
 import Cryptoki
 import Mechanisms
 import ObjectInvoke
@@ -153,8 +154,8 @@ final class KeyOperationState {
       try transfer(.begin, request, input, memory, output, in: session)
       stage = .away
     }
-    taken = taken.addingClamped(input.count)
-    given = given.addingClamped(output.byteCount)
+    taken = taken.saturatingAdd(input.count)
+    given = given.saturatingAdd(output.byteCount)
     return .active
   }
 
@@ -171,7 +172,7 @@ final class KeyOperationState {
         return .active
       }
       session.announce()
-      try gathered.withBytes { (first) throws(ReturnValue) in
+      try gathered.withRawBytes { (first) throws(ReturnValue) in
         try send(.begin, request, InputSegments(first, input), in: session)
       }
       stage = .away
@@ -193,7 +194,7 @@ final class KeyOperationState {
       return .ended
     case .here:
       let input = gathered
-      return try input.withBytes { (input) throws(ReturnValue) in
+      return try input.withRawBytes { (input) throws(ReturnValue) in
         try complete(input, into: output, in: session)
       }
     case .away:
@@ -213,7 +214,7 @@ final class KeyOperationState {
     case .local(let local): try local.operation.finishVerification(signature)
     case .here:
       let data = gathered
-      return try data.withBytes { (data) throws(ReturnValue) in
+      return try data.withRawBytes { (data) throws(ReturnValue) in
         try completeVerification(data, signature, in: session)
       }
     case .away:
@@ -280,7 +281,7 @@ final class KeyOperationState {
   }
 
   private func updateBound(_ inputByteCount: Int) -> OutputBound {
-    let pending = (taken - given).addingClamped(inputByteCount)
+    let pending = (taken - given).saturatingAdd(inputByteCount)
     switch facts.family {
     case .aesECB, .aesCBC: return .exactly(pending & ~15)
     case .aesCBCPad:
@@ -324,21 +325,5 @@ func separated<R>(
     source != destination, source < destination + output.count, destination < source + input.count
   else { return try body(input) }
   let copy = [UInt8](input)
-  return try copy.withBytes(body)
-}
-
-extension [UInt8] {
-  /// `withUnsafeBytes` that keeps the type of what `body` throws.
-  @inline(__always)
-  func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
-    try span.withUnsafeBytes(body)
-  }
-}
-
-extension Int {
-  /// The sum, or the largest number when it does not fit.
-  func addingClamped(_ other: Int) -> Int {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
-  }
+  return try copy.withRawBytes(body)
 }

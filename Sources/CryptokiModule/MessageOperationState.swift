@@ -147,7 +147,7 @@ extension Session {
     _ input: UnsafeRawBufferPointer, into output: OutputBuffer, isLast: Bool
   ) throws(ReturnValue) {
     guard let state = operations[messages: function], var parts = state.parts else { throw .operationNotInitialized }
-    let total = parts.isComplete ? parts.taken : parts.taken.addingClamped(input.count)
+    let total = parts.isComplete ? parts.taken : parts.taken.saturatingAdd(input.count)
     let bound = function == .encrypt ? input.count : isLast ? total : 0
     if try output.settlesWithoutWork(.exactly(bound)) { return }
     do throws(ReturnValue) {

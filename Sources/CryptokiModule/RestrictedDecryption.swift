@@ -174,7 +174,7 @@ public func strongroom_DecryptSamples(
       let data = try callerBytes(sample.pData, sample.ulDataLen)
       requests.append(try session.request(for: sample))
       pieces.append(data)
-      total = total.addingClamped(data.count)
+      total = total.saturatingAdd(data.count)
     }
     guard total < .max else { throw .argumentsBad }
     let request = DecryptSamples(

@@ -1,4 +1,5 @@
 public import CCryptoki
+import CryptoCore
 import Cryptoki
 
 // PKCS#11 3.2, 5.15: functions for verifying signatures and MACs.
@@ -67,7 +68,7 @@ public func C_VerifySignature(_ session: CK_SESSION_HANDLE, _ data: CK_BYTE_PTR?
   inSession(session) { (session, operations) throws(ReturnValue) in
     try session.step(.verify, &operations, givenSignature: true) { (operation) throws(ReturnValue) in
       let data = try callerBytes(data, dataCount)
-      return try (operation.givenSignature ?? []).withBytes { (signature) throws(ReturnValue) in
+      return try (operation.givenSignature ?? []).withRawBytes { (signature) throws(ReturnValue) in
         try operation.verify(data, signature, in: session)
       }
     }
@@ -88,7 +89,7 @@ public func C_VerifySignatureUpdate(_ session: CK_SESSION_HANDLE, _ part: CK_BYT
 public func C_VerifySignatureFinal(_ session: CK_SESSION_HANDLE) -> CK_RV {
   inSession(session) { (session, operations) throws(ReturnValue) in
     try session.step(.verify, &operations, givenSignature: true) { (operation) throws(ReturnValue) in
-      try (operation.givenSignature ?? []).withBytes { (signature) throws(ReturnValue) in
+      try (operation.givenSignature ?? []).withRawBytes { (signature) throws(ReturnValue) in
         try operation.finishVerification(signature, in: session)
       }
     }

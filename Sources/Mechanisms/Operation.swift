@@ -359,7 +359,7 @@ extension MechanismFamily {
 
 extension Int {
   /// The sum, or the largest number when it does not fit.
-  func saturatingAdd(_ other: Int) -> Int {
+  package func saturatingAdd(_ other: Int) -> Int {
     let (sum, overflow) = addingReportingOverflow(other)
     return overflow ? .max : sum
   }

@@ -203,7 +203,7 @@ extension Token {
     let room = bulk.outputCapacity - min(bulk.outputCapacity, written)
     if operation.withholdsOutput || operation.function == .sign || operation.function == .encrypt {
       let count = operation.finishByteCount
-      guard UInt64(count) <= room else { throw Refusal(needing: count.saturatingSum(written)) }
+      guard UInt64(count) <= room else { throw Refusal(needing: count.saturatingAdd(Int(clamping: written))) }
       try refusing { () throws(ReturnValue) in
         guard !operation.withholdsOutput else {
           return try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
@@ -228,7 +228,7 @@ extension Token {
     }
     guard UInt64(last.count) <= room else {
       lastBytes = last
-      throw Refusal(needing: last.count.saturatingSum(written))
+      throw Refusal(needing: last.count.saturatingAdd(Int(clamping: written)))
     }
     try refusing { () throws(ReturnValue) in
       try last.withBytes { (last) throws(ReturnValue) in try bulk.writeOutput(last) }
@@ -344,14 +344,5 @@ func refusing<R: ~Copyable>(_ body: () throws(ReturnValue) -> R) throws(Refusal)
     return try body()
   } catch {
     throw Refusal(error)
-  }
-}
-
-extension Int {
-  /// The sum, or the largest number when it does not fit.
-  func saturatingSum(_ other: UInt64) -> Int {
-    guard let other = Int(exactly: other) else { return .max }
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
   }
 }
