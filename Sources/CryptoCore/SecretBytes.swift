@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// Key material or another secret: a fixed number of bytes in secret memory, wiped when the last owner lets go.
 ///
@@ -92,7 +93,7 @@ public func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
 
 /// Overwrites `bytes` with zeros in a way that the compiler keeps.
 public func wipe(_ bytes: UnsafeMutableRawBufferPointer) {
-  if let base = bytes.baseAddress { OPENSSL_cleanse(base, bytes.count) }
+  if let base = bytes.baseAddress { explicit_bzero(base, bytes.count) }
 }
 
 extension [UInt8] {

@@ -22,8 +22,6 @@ public struct Operation: ~Copyable {
   private var code: MessageAuthenticationCode?
   /// How much a counter takes before it would wrap; nil when nothing bounds it.
   private var bytesLeft: UInt64?
-  /// Whether the tag of an operation that withholds its output has been verified.
-  private var isVerified = false
   /// The digest that is signed, once it is computed: a signature that found no room is asked for again.
   private var finishedDigest: [UInt8]?
 
@@ -31,12 +29,12 @@ public struct Operation: ~Copyable {
     /// Output follows input.
     case cipher(CipherOperation)
     /// Decryption whose output waits for the tag.
-    case withheld(CipherOperation, WithheldBytes)
+    case withheld(WithheldPlaintext)
     case authentication(byteCount: Int)
     /// Signature over a digest computed here.
     case digest(Digest)
     /// Input that is needed whole.
-    case gathered(WithheldBytes)
+    case gathered(GatheredBytes)
   }
 
   /// Begins an operation with a key that `KeyPolicy.check` has admitted for it.
@@ -69,7 +67,7 @@ public struct Operation: ~Copyable {
     case .rsaPKCS(let hash?), .rsaPSS(let hash?), .ecdsa(let hash?):
       return .digest(try folding(function) { () throws(CryptoError) in try Digest(hash) })
     case .rsaPKCS, .rsaPSS, .ecdsa, .rsaRaw, .rsaOAEP, .edDSA, .aesKeyWrap, .aesKeyWrapPadded:
-      return .gathered(WithheldBytes())
+      return .gathered(GatheredBytes())
     default: return try cipher(function, mechanism, family, try key.aes)
     }
   }
@@ -109,8 +107,9 @@ public struct Operation: ~Copyable {
       return .cipher(
         try block.withUnsafeBytes { (block) throws(ReturnValue) in try operation(.counter(firstBlock: block)) })
     case .gcm(let iv, let aad, let tagBitCount) where family == .aesGCM:
+      let tagByteCount = Int(tagBitCount / 8)
       let cipher = try iv.withUnsafeBytes { (iv) throws(ReturnValue) in
-        try operation(.gcm(iv: iv, tagByteCount: Int(tagBitCount / 8), tag: .behindCiphertext))
+        try operation(.gcm(iv: iv, tagByteCount: tagByteCount, tag: function == .encrypt ? .behindCiphertext : .apart))
       }
       if !aad.isEmpty {
         try folding(function) { () throws(CryptoError) in
@@ -118,7 +117,7 @@ public struct Operation: ~Copyable {
         }
       }
       if function == .encrypt { return .cipher(cipher) }
-      return .withheld(cipher, WithheldBytes())
+      return .withheld(WithheldPlaintext(cipher, tagByteCount: tagByteCount))
     default: throw .mechanismInvalid
     }
   }
@@ -144,7 +143,7 @@ public struct Operation: ~Copyable {
   public var finishByteCount: Int {
     switch state {
     case .cipher(let cipher): cipher.finishByteCount
-    case .withheld(_, let bytes): bytes.count
+    case .withheld(let plaintext): plaintext.byteCount
     case .authentication(let byteCount): byteCount
     case .digest: signatureByteCount
     case .gathered(let bytes): gatheredByteCount(bytes.count)
@@ -154,7 +153,7 @@ public struct Operation: ~Copyable {
   /// Bytes of input or output that the operation holds in memory, for quotas.
   public var heldByteCount: Int {
     switch state {
-    case .withheld(_, let bytes): bytes.count
+    case .withheld(let plaintext): plaintext.inputByteCount
     case .gathered(let bytes): bytes.count
     case .cipher, .authentication, .digest: 0
     }
@@ -214,19 +213,8 @@ public struct Operation: ~Copyable {
       let count = try folding(function) { () throws(CryptoError) in try cipher.update(input, into: output) }
       if let left = bytesLeft { bytesLeft = left - UInt64(input.count) }
       return count
-    case .withheld(let cipher, let bytes):
-      // libcrypto reads the ciphertext twice, for the tag and for the plaintext. The caller's memory may change between, so
-      // both are of a copy.
-      var rest = input
-      repeat {
-        let piece = bytes.copyAside(rest)
-        rest = UnsafeRawBufferPointer(rebasing: rest[piece.count...])
-        try folding(function) { () throws(CryptoError) in
-          try bytes.append(atMost: cipher.outputByteCount(forUpdate: piece.count)) { (room) throws(CryptoError) in
-            try cipher.update(piece, into: room)
-          }
-        }
-      } while !rest.isEmpty
+    case .withheld(let plaintext):
+      try folding(function) { () throws(CryptoError) in try plaintext.update(input) }
     case .authentication:
       try folding(function) { () throws(CryptoError) in try code?.update(input) }
     case .digest(let digest):
@@ -279,19 +267,12 @@ public struct Operation: ~Copyable {
     }
   }
 
-  /// Verifies the tag of an operation that withholds its output, and then lends the output in pieces.
-  /// May be called again when `body` threw. Throws CKR_ENCRYPTED_DATA_INVALID, with nothing lent, on a wrong tag.
+  /// Verifies the tag of an operation that withholds its output, and then lends the output in pieces, once.
+  /// Throws CKR_ENCRYPTED_DATA_INVALID, with nothing lent, on a wrong tag.
   public mutating func finishWithheld(_ body: (UnsafeRawBufferPointer) throws(ReturnValue) -> Void) throws(ReturnValue)
   {
     switch state {
-    case .withheld(let cipher, let bytes):
-      if !isVerified {
-        _ = try folding(function) { () throws(CryptoError) in
-          try cipher.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-        }
-        isVerified = true
-      }
-      try bytes.forEach(body)
+    case .withheld(let plaintext): try plaintext.release(orElse: { $0.returnValue(of: function) }, body)
     default: throw .operationNotInitialized
     }
   }

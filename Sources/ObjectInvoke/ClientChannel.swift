@@ -233,6 +233,7 @@ final class ClientChannel: @unchecked Sendable {
         }
       }
     }
+    waiting.noteAnswer()
     // The server reads no more input: what it left is taken back.
     inputPut = memory.inputTaken.load()
     memory.inputPut.store(inputPut)

@@ -142,8 +142,12 @@ final class ClientWaiting {
       }
     }
     try wait(processor: processor, patience) { word.load() == sequence }
-    answeredAt = MonotonicClock.now()
+    noteAnswer()
   }
+
+  /// An answer came for which the thread did more than look at a word for a moment.
+  @inline(__always)
+  func noteAnswer() { answeredAt = MonotonicClock.now() }
 
   /// Returns when `condition` is true.
   func wait(processor: Int, _ patience: Patience, until condition: () -> Bool) throws(InvokeError) {

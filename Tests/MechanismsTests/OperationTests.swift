@@ -1,6 +1,8 @@
 import CryptoCore
 import Cryptoki
+import Foundation
 import Mechanisms
+import Synchronization
 import Testing
 import Wire
 
@@ -56,6 +58,42 @@ private func aes(_ bytes: [UInt8]) throws -> CryptographicKey {
 
 private let iv = ShortBytes([UInt8](0..<16))
 private let nonce = ShortBytes([UInt8](0..<12))
+/// One that libcrypto does not take itself.
+private let longNonce = ShortBytes([UInt8](repeating: 5, count: 150))
+
+/// Bytes of which a few change and change back, all the time, as memory does that a client shares.
+private final class Flickering: @unchecked Sendable {
+  // Sendable: that the bytes are written while they are read is the purpose.
+  private let memory: UnsafeMutableRawBufferPointer
+  private let isOver = Atomic<Bool>(false)
+  private let ended = DispatchSemaphore(value: 0)
+
+  init(_ content: [UInt8]) {
+    memory = .allocate(byteCount: content.count, alignment: 64)
+    memory.copyBytes(from: content)
+  }
+
+  deinit { memory.deallocate() }
+
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
+
+  func start() {
+    Thread.detachNewThread { [self] in
+      while !isOver.load(ordering: .relaxed) {
+        for place in stride(from: 100, to: memory.count, by: 1 << 14) { memory[place] ^= 1 }
+        sched_yield()
+        for place in stride(from: 100, to: memory.count, by: 1 << 14) { memory[place] ^= 1 }
+        sched_yield()
+      }
+      ended.signal()
+    }
+  }
+
+  func stop() {
+    isOver.store(true, ordering: .relaxed)
+    ended.wait()
+  }
+}
 
 /// Every mechanism that encrypts with a secret key, with whether it takes any count of bytes.
 private let ciphers: [(Mechanism, anyCount: Bool)] = [
@@ -96,6 +134,73 @@ private let ciphers: [(Mechanism, anyCount: Bool)] = [
     #expect(throws: ReturnValue.encryptedDataInvalid) { try run(.decrypt, mechanism, key, encrypted) }
     #expect(throws: ReturnValue.encryptedDataInvalid) {
       try run(.decrypt, mechanism, key, Array(encrypted.prefix(8)))
+    }
+  }
+
+  @Test(
+    "GCM decryption gives the same at every boundary of its memory, for every tag, and nothing of a forgery",
+    arguments: [
+      0, 1, 15, 16, 17, 16_367, 16_368, 16_369, 16_384, 65_535, 65_536, 262_128, 262_143, 262_144, 262_160,
+      (2 << 20) - 16, (2 << 20) - 1, 2 << 20, (2 << 20) + 5, (4 << 20) + 1,
+    ])
+  func withheldSizes(count: Int) throws {
+    let key = try aes([UInt8](repeating: 9, count: 32))
+    let facts = try #require(MechanismTable.facts(.aesGCM))
+    let plaintext = [UInt8](unsafeUninitializedCapacity: count) { memory, size in
+      for index in 0..<count { memory[index] = UInt8(truncatingIfNeeded: index &* 31 &+ index >> 8) }
+      size = count
+    }
+    for (iv, tagBitCount) in [(nonce, 128), (nonce, 96), (nonce, 32), (longNonce, 104)] as [(ShortBytes, UInt32)] {
+      let mechanism = Mechanism(.aesGCM, .gcm(iv: iv, aad: [1], tagBitCount: tagBitCount))
+      let tagByteCount = Int(tagBitCount / 8)
+      let sealed = try run(.encrypt, mechanism, key, plaintext, partByteCount: 1 << 16)
+      #expect(sealed.count == count + tagByteCount)
+      for part in [16_384, 65_536, max(sealed.count, 1), max(sealed.count - tagByteCount, 1), 99_991] {
+        let opened = try run(.decrypt, mechanism, key, sealed, partByteCount: part)
+        #expect(opened == plaintext, "parts of \(part)")
+      }
+      for forged in [0, count / 2, max(count - 1, 0), count, sealed.count - 1] {
+        var forgery = sealed
+        forgery[forged] ^= 0x80
+        var operation = try Operation(function: .decrypt, mechanism: mechanism, facts: facts, key: key)
+        _ = try bytes(forgery) { (forgery) throws(ReturnValue) in
+          try operation.update(forgery, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        }
+        var lent = 0
+        for _ in 0..<2 {
+          #expect(throws: ReturnValue.self) {
+            try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in lent += piece.count }
+          }
+        }
+        #expect(lent == 0, "changed at \(forged)")
+      }
+    }
+  }
+
+  @Test("ciphertext that changes while it is decrypted gives the plaintext that was sealed, or none")
+  func changingCiphertext() async throws {
+    let key = try aes([UInt8](repeating: 9, count: 32))
+    let facts = try #require(MechanismTable.facts(.aesGCM))
+    let plaintext = [UInt8](repeating: 0x77, count: 200_000)
+    for iv in [nonce, longNonce] {
+      let mechanism = Mechanism(.aesGCM, .gcm(iv: iv, aad: [], tagBitCount: 128))
+      let sealed = try run(.encrypt, mechanism, key, plaintext, partByteCount: 1 << 16)
+      let memory = Flickering(sealed)
+      memory.start()
+      defer { memory.stop() }
+      for _ in 0..<200 {
+        var operation = try Operation(function: .decrypt, mechanism: mechanism, facts: facts, key: key)
+        _ = try operation.update(memory.bytes, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        var opened: [UInt8] = []
+        do throws(ReturnValue) {
+          try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
+            opened.append(contentsOf: piece)
+          }
+          #expect(opened == plaintext)
+        } catch {
+          #expect(error == .encryptedDataInvalid && opened.isEmpty)
+        }
+      }
     }
   }
 

@@ -92,25 +92,33 @@ extension ModuleSuite {
       let session = module.openAsUser()
       begin(session, aesKey(session))
       let message = Message(iv: [UInt8](repeating: 7, count: 12))
-      let plaintext = [UInt8](repeating: 0x55, count: 100)
-      let (_, ciphertext) = message.encrypt(session, [9], plaintext)
-      var forged = ciphertext
-      forged[50] ^= 1
-      var memory = [UInt8](repeating: 0, count: 100)
-      var count: CK_ULONG = 100
-      var aad: [UInt8] = [9]
-      #expect(
-        message.with { p11.C_DecryptMessage!(session, $0, $1, &aad, 1, &forged, 100, &memory, &count) }
-          == CKR_AEAD_DECRYPT_FAILED)
-      #expect(memory.allSatisfy { $0 == 0 })
-      #expect(message.decrypt(session, [8], ciphertext).0 == CKR_AEAD_DECRYPT_FAILED)
-      message.tag[15] ^= 1
-      #expect(message.decrypt(session, [9], ciphertext).0 == CKR_AEAD_DECRYPT_FAILED)
-      message.tag[15] ^= 1
-      message.iv[0] ^= 1
-      #expect(message.decrypt(session, [9], ciphertext).0 == CKR_AEAD_DECRYPT_FAILED)
-      message.iv[0] ^= 1
-      #expect(message.decrypt(session, [9], ciphertext) == (CKR_OK, plaintext))
+      for count in [100, 16_384, (1 << 20) + 5] {
+        let plaintext = [UInt8](repeating: 0x55, count: count)
+        let (_, ciphertext) = message.encrypt(session, [9], plaintext)
+        var forged = ciphertext
+        forged[count / 2] ^= 1
+        var memory = [UInt8](repeating: 0xa5, count: count)
+        var length = CK_ULONG(count)
+        var aad: [UInt8] = [9]
+        #expect(
+          message.with { p11.C_DecryptMessage!(session, $0, $1, &aad, 1, &forged, UInt(count), &memory, &length) }
+            == CKR_AEAD_DECRYPT_FAILED)
+        #expect(memory.allSatisfy { $0 == 0xa5 })
+        length = CK_ULONG(count - 1)
+        forged[count / 2] ^= 1
+        #expect(
+          message.with { p11.C_DecryptMessage!(session, $0, $1, &aad, 1, &forged, UInt(count), &memory, &length) }
+            == CKR_BUFFER_TOO_SMALL)
+        #expect(length == UInt(count) && memory.allSatisfy { $0 == 0xa5 })
+        #expect(message.decrypt(session, [8], ciphertext).0 == CKR_AEAD_DECRYPT_FAILED)
+        message.tag[15] ^= 1
+        #expect(message.decrypt(session, [9], ciphertext).0 == CKR_AEAD_DECRYPT_FAILED)
+        message.tag[15] ^= 1
+        message.iv[0] ^= 1
+        #expect(message.decrypt(session, [9], ciphertext).0 == CKR_AEAD_DECRYPT_FAILED)
+        message.iv[0] ^= 1
+        #expect(message.decrypt(session, [9], ciphertext) == (CKR_OK, plaintext))
+      }
     }
 
     @Test("the generators keep the fixed bits and never make the same IV twice")
