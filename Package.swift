@@ -20,13 +20,15 @@ let package = Package(
   targets: [
     // C: headers, module maps, `static inline` shims and const tables.
     .systemLibrary(name: "CCryptoki", path: "include"),
-    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    // Without pkg-config, whose -lcrypto would come before what StrongroomModule says of it.
+    .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .systemLibrary(name: "CMedia", providers: [.apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev"])]),
     .systemLibrary(name: "CP11Kit", pkgConfig: "p11-kit-1", providers: [.apt(["libp11-kit-dev"])]),
     .target(name: "CLinux"),
     .target(name: "CFunctionTable", dependencies: ["CCryptoki"]),
+    .target(name: "CLateLibcrypto"),
 
     // Vocabulary and bytes.
     .target(name: "Cryptoki"),
@@ -74,7 +76,7 @@ let package = Package(
         "ObjectInvoke", "TokenProtocol", "Wire",
       ]),
     .target(
-      name: "StrongroomModule", dependencies: ["CryptokiModule"], exclude: ["exports.map", "link"],
+      name: "StrongroomModule", dependencies: ["CLateLibcrypto", "CryptokiModule"], exclude: ["exports.map", "link"],
       linkerSettings: [
         .unsafeFlags([
           "-L\(Context.packageDirectory)/Sources/StrongroomModule/link",

@@ -80,23 +80,19 @@ public struct ConfigurationPlaces: Equatable, Sendable {
   /// The bytes of a file, up to one more than it may have.
   private func read(_ path: String) throws(SystemError) -> [UInt8] {
     let file = try Descriptor.open(path, O_RDONLY | O_NONBLOCK)
-    var bytes = [UInt8](repeating: 0, count: ConfigurationPlaces.fileByteLimit + 1)
-    var count = 0
-    while count < bytes.count {
-      var failure: SystemError?
-      let part = bytes.withUnsafeMutableBytes { buffer in
-        do throws(SystemError) {
-          return try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]))
-        } catch {
-          failure = error
-          return 0
+    var failure: SystemError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: ConfigurationPlaces.fileByteLimit + 1) { memory, count in
+      do throws(SystemError) {
+        while count < memory.count {
+          let part = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(memory)[count...]))
+          if part == 0 { break }
+          count += part
         }
+      } catch {
+        failure = error
       }
-      if let failure { throw failure }
-      if part == 0 { break }
-      count += part
     }
-    bytes.removeLast(bytes.count - count)
+    if let failure { throw failure }
     return bytes
   }
 

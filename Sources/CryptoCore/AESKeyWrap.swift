@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 // Key wrap by hand over a kept ECB context: EVP's own wrap sets up its context anew each time and takes three times
 // as long.
@@ -47,7 +48,7 @@ extension AESKey {
     }
     let sum = try unwrapBlocks(wrapped, into: start)
     guard isEqual(sum, initialValue ?? defaultInitialValue) else {
-      OPENSSL_cleanse(start, count)
+      explicit_bzero(start, count)
       throw CryptoError(.authenticationFailed, in: "AESKey.unwrap")
     }
     return count
@@ -113,7 +114,7 @@ extension AESKey {
       differences |= byte & isPadding
     }
     guard isEqual(differences, 0) else {
-      OPENSSL_cleanse(start, room)
+      explicit_bzero(start, room)
       throw CryptoError(.authenticationFailed, in: "AESKey.unwrapPadded")
     }
     return length

@@ -40,7 +40,7 @@ public final class LibraryContext: Sendable {
   /// that has not happened.
   ///
   /// The configuration may load a PKCS #11 engine or provider that calls into us again on this thread: call it before
-  /// anything else here, and with no lock held.
+  /// anything else here, and with no lock held that such a call needs.
   public static func loadHostConfiguration() {
     ERR_set_mark()
     OPENSSL_init_crypto(UInt64(OPENSSL_INIT_LOAD_CONFIG), nil)

@@ -49,14 +49,14 @@ public final class SecretBytes: Sendable {
     do throws(E) {
       self.count = min(max(try fill(UnsafeMutableRawBufferPointer(start: base, count: count)), 0), count)
     } catch {
-      OPENSSL_cleanse(base, count)
+      explicit_bzero(base, count)
       SecretArena.free(base, byteCount: count)
       throw error
     }
   }
 
   deinit {
-    OPENSSL_cleanse(base, allocatedByteCount)
+    explicit_bzero(base, allocatedByteCount)
     SecretArena.free(base, byteCount: allocatedByteCount)
   }
 

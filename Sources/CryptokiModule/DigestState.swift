@@ -15,6 +15,7 @@ extension SessionOperations {
     guard let facts = MechanismTable.facts(mechanism.type), case .digest(let hash) = facts.family else {
       throw .mechanismInvalid
     }
+    try HostCryptography.prepare()
     do throws(CryptoError) {
       if let idle = idleDigest, idle.algorithm == hash {
         idleDigest = nil

@@ -1,6 +1,5 @@
 public import CCryptoki
 import CFunctionTable
-import CryptoCore
 import Cryptoki
 import Glibc
 
@@ -12,8 +11,7 @@ public func C_Initialize(_ arguments: CK_VOID_PTR?) -> CK_RV {
     if let arguments {
       try check(arguments.loadUnaligned(as: CK_C_INITIALIZE_ARGS.self))
     }
-    // With no lock held: what the host's configuration loads may call into this module again.
-    LibraryContext.loadHostConfiguration()
+    HostCryptography.prepareIfLoaded()
     try Library.current.initialize()
   }
 }

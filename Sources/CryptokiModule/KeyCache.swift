@@ -21,6 +21,7 @@ final class KnownKey: Sendable {
   /// The public key, parsed once. Throws what `CryptographicKey` says of bad material.
   func parsed() throws(ReturnValue) -> CryptographicKey {
     if let key = publicKey.withLock({ $0 }) { return key }
+    try HostCryptography.prepare()
     let key = try CryptographicKey.publicKey(from: description)
     publicKey.withLock { $0 = key }
     return key

@@ -249,7 +249,7 @@ final class ClientState: Sendable {
       }
     }
     let capacity = ControlMessage.byteCount + ControlMessage.inlinePayloadLimit
-    guard let buffer = PrivateBytes(count: capacity) else {
+    guard var buffer = PrivateBytes(count: capacity) else {
       markDead()
       throw .resources(ENOMEM)
     }
@@ -265,6 +265,7 @@ final class ClientState: Sendable {
       markDead()
       throw .peerGone
     }
+    buffer.noteWritten(received.byteCount)
     guard let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<received.byteCount])),
       head.kind == message.kind, head.number == message.number
     else {

@@ -8,6 +8,8 @@ public struct PrivateBytes: ~Copyable, @unchecked Sendable {
   public let count: Int
   /// The client whose quota the bytes count against.
   private let account: ClientEnvironment?
+  /// How many bytes from the start may have been written, and are wiped.
+  private var writtenCount: Int
 
   /// `count` bytes of no particular value; nil when there is no memory for them.
   init?(count: Int) {
@@ -15,6 +17,7 @@ public struct PrivateBytes: ~Copyable, @unchecked Sendable {
     base = memory.baseAddress
     self.count = count
     account = nil
+    writtenCount = count
   }
 
   /// The same, counted against a client's quota for as long as they are held.
@@ -27,6 +30,7 @@ public struct PrivateBytes: ~Copyable, @unchecked Sendable {
     base = memory.baseAddress
     self.count = count
     account = client
+    writtenCount = count
   }
 
   private static func allocate(_ count: Int) -> UnsafeMutableRawBufferPointer? {
@@ -38,10 +42,13 @@ public struct PrivateBytes: ~Copyable, @unchecked Sendable {
   deinit {
     account?.giveBack(count)
     if let base {
-      explicit_bzero(base, count)
+      explicit_bzero(base, writtenCount)
       free(base)
     }
   }
+
+  /// Says that nothing past the first `count` bytes has been written, or will be: they need no wiping.
+  mutating func noteWritten(_ count: Int) { writtenCount = min(max(count, 0), self.count) }
 
   /// The bytes, lent: valid as long as this value.
   public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: count) }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,6 +344,8 @@ static bool map_rows(void) {
 }
 
 int main(int count, char **arguments) {
+  // Its own large buffers go back to the system at once, so that what its memory grows by is the module's doing.
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
   const char *mode = count > 3 ? arguments[3] : "";
   process.module = count > 3 ? arguments[1] : "";
   process.folder = count > 3 ? arguments[2] : "";
