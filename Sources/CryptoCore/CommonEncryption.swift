@@ -13,12 +13,21 @@ public final class CommonEncryptionCounterStream {
   /// `iv` has 16 bytes, or 8, which stand for the high half of the first counter block over a counter of 0.
   /// Throws `.invalidParameter` for another count.
   public init(key: AESKey, iv: UnsafeRawBufferPointer) throws(CryptoError) {
+    stream = try CounterStream(key: key, firstBlock: try Self.firstBlock(iv), counterByteCount: 8)
+  }
+
+  /// Starts the stream again, for another sample. `iv` as at the beginning.
+  public func start(from iv: UnsafeRawBufferPointer) throws(CryptoError) {
+    try stream.start(from: try Self.firstBlock(iv))
+  }
+
+  private static func firstBlock(_ iv: UnsafeRawBufferPointer) throws(CryptoError) -> InlineArray<16, UInt8> {
     guard iv.count == 8 || iv.count == 16 else {
       throw CryptoError(.invalidParameter, in: "CommonEncryptionCounterStream", reason: "IV is not 8 or 16 bytes")
     }
-    var firstBlock = InlineArray<16, UInt8>(repeating: 0)
-    for index in 0..<iv.count { firstBlock[index] = iv[index] }
-    stream = try CounterStream(key: key, firstBlock: firstBlock, counterByteCount: 8)
+    var block = InlineArray<16, UInt8>(repeating: 0)
+    for index in 0..<iv.count { block[index] = iv[index] }
+    return block
   }
 
   /// Encrypts or decrypts `input`, the sample's next encrypted bytes, into `output`, which may be the same memory.

@@ -11,19 +11,25 @@ final class CounterStream {
   private var counterBlock: InlineArray<16, UInt8>
   /// Bytes of key stream before the counter is 0 again.
   private var bytesBeforeWrap: UInt64
-  private let bytesBetweenWraps: UInt64
+  private let blocksBetweenWraps: UInt64
 
   /// `counterByteCount` is 4 or 8.
   init(key: AESKey, firstBlock: InlineArray<16, UInt8>, counterByteCount: Int) throws(CryptoError) {
     self.key = key
     self.counterByteCount = counterByteCount
     counterBlock = firstBlock
-    let counter = (16 - counterByteCount..<16).reduce(UInt64(0)) { $0 << 8 | UInt64(firstBlock[$1]) }
     // Wraps more than 2^59 blocks apart are beyond anything that is ever applied.
-    let between = counterByteCount == 4 ? UInt64(1) << 32 : 0
-    bytesBetweenWraps = Self.byteCount(ofBlocks: between)
-    bytesBeforeWrap = Self.byteCount(ofBlocks: between &- counter)
+    blocksBetweenWraps = counterByteCount == 4 ? UInt64(1) << 32 : 0
+    bytesBeforeWrap = 0
     context = try key.takeContext(.counter)
+    try start(from: firstBlock)
+  }
+
+  /// Starts the stream again, at another block.
+  func start(from firstBlock: InlineArray<16, UInt8>) throws(CryptoError) {
+    counterBlock = firstBlock
+    let counter = (16 - counterByteCount..<16).reduce(UInt64(0)) { $0 << 8 | UInt64(firstBlock[$1]) }
+    bytesBeforeWrap = Self.byteCount(ofBlocks: blocksBetweenWraps &- counter)
     try startFromCounterBlock()
   }
 
@@ -39,7 +45,7 @@ final class CounterStream {
       bytesBeforeWrap -= UInt64(count)
       if bytesBeforeWrap == 0 {
         for index in 16 - counterByteCount..<16 { counterBlock[index] = 0 }
-        bytesBeforeWrap = bytesBetweenWraps
+        bytesBeforeWrap = Self.byteCount(ofBlocks: blocksBetweenWraps)
         try startFromCounterBlock()
       }
     }

@@ -23,6 +23,8 @@ final class WithheldPlaintext {
 
   /// Bytes worked on at a time: what stays in the processor's nearest caches between one step and the next.
   private static let pieceByteCount = 1 << 14
+  /// Bytes lent at a time, so that the caller's copying on overlaps with ours.
+  private static let lentByteCount = 1 << 13
   /// So many blocks are short ones, as the process keeps them; whoever needs more gets long ones.
   private static let shortBlockCount = 8
 
@@ -90,7 +92,7 @@ final class WithheldPlaintext {
       let end = min(left, block.bytes.count)
       var position = 0
       while position < end {
-        let count = min(end - position, Self.pieceByteCount)
+        let count = min(end - position, Self.lentByteCount)
         try body(UnsafeRawBufferPointer(rebasing: block.bytes[position..<position + count]))
         position += count
         block.wipe(to: position)

@@ -190,6 +190,10 @@ final class ClientChannel: @unchecked Sendable {
     let mask = ChannelLayout.ringByteCount - 1
     var cursor = InputCursor(message: message, input)
     var drained = 0
+    // Little is sent in smaller pieces, so that the copying overlaps with the work at all.
+    let chunk =
+      cursor.remaining <= 4 * ChannelLayout.chunkByteCount
+      ? ChannelLayout.chunkByteCount / 4 : ChannelLayout.chunkByteCount
     // On another processor the server starts at once; on ours it would take the processor from the copying.
     waiting.ring(onlyIf: !waiting.isServer(on: processor) || cursor.remaining == 0)
     while true {
@@ -198,7 +202,7 @@ final class ClientChannel: @unchecked Sendable {
         let used = inputPut &- memory.inputTaken.load()
         guard used <= ring else { throw broken() }
         if used < ring {
-          let count = min(Int(ring - used), ChannelLayout.chunkByteCount, cursor.remaining)
+          let count = min(Int(ring - used), chunk, cursor.remaining)
           cursor.copy(count, to: memory.inputRing + (Int(truncatingIfNeeded: inputPut) & mask))
           inputPut &+= UInt64(count)
           memory.inputPut.store(inputPut)

@@ -63,23 +63,24 @@ struct SampleBatch {
     byteCount = total
   }
 
-  /// Takes the samples from the input, one after the other, each into its place and deciphered there.
+  /// Takes the samples from the input, one after the other, and deciphers each to its place.
   ///
-  /// The ciphertext is read once, into memory that the client cannot see. `key` is nil when no byte is protected.
+  /// `key` is nil when no byte is protected.
   func decrypt(with key: AESKey?, from call: inout Invocation) throws -> UInt32 {
+    guard let key, let first = samples.first else {
+      for (_, place) in samples {
+        let result = try place.fill(from: &call)
+        guard result == 0 else { return result }
+      }
+      return 0
+    }
+    var stream = try KeyStream(key, first.map)
     for (map, place) in samples {
-      let result = try place.fill(from: &call)
-      guard result == 0 else { return result }
-      guard let key else { continue }
       try place.withBytes { bytes in
-        let source = UnsafeRawBufferPointer(bytes)
-        switch map.scheme.mode {
-        case .counter:
-          var cipher = try CounterSampleCipher(key: key, iv: map.iv)
-          try map.decipher(source, into: bytes, with: &cipher)
-        case .chaining:
-          var cipher = try ChainingSampleCipher(key: key, iv: map.iv)
-          try map.decipher(source, into: bytes, with: &cipher)
+        try map.decipher(into: bytes, with: &stream) { count in
+          let piece = try call.nextInput(atMost: count)
+          guard piece.count > 0 else { throw InvocationError.malformed }
+          return piece
         }
       }
     }
@@ -87,42 +88,35 @@ struct SampleBatch {
   }
 }
 
-/// AES-CTR as the schemes cenc and cens want it.
-private struct CounterSampleCipher: SampleCipher {
-  private let key: AESKey
-  private var stream: CommonEncryptionCounterStream
+/// The cipher of a batch: AES-CTR as the schemes cenc and cens want it, AES-CBC as cbc1 and cbcs do. Each sample starts it anew.
+private enum KeyStream: SampleCipher {
+  case counter(CommonEncryptionCounterStream)
+  case chaining(CommonEncryptionBlockStream)
 
-  init(key: AESKey, iv: SampleIV) throws(CryptoError) {
-    self.key = key
-    stream = try iv.withUnsafeBytes { (iv) throws(CryptoError) in
-      try CommonEncryptionCounterStream(key: key, iv: iv)
+  init(_ key: AESKey, _ map: SampleMap) throws(CryptoError) {
+    self = try map.iv.withUnsafeBytes { (iv) throws(CryptoError) in
+      switch map.scheme.mode {
+      case .counter: .counter(try CommonEncryptionCounterStream(key: key, iv: iv))
+      case .chaining: .chaining(try CommonEncryptionBlockStream(key: key, iv: iv))
+      }
     }
   }
 
-  mutating func restart(at iv: SampleIV) throws(CryptoError) {
-    stream = try iv.withUnsafeBytes { (iv) throws(CryptoError) in
-      try CommonEncryptionCounterStream(key: key, iv: iv)
+  func restart(at iv: SampleIV) throws(CryptoError) {
+    try iv.withUnsafeBytes { (iv) throws(CryptoError) in
+      switch self {
+      case .counter(let stream): try stream.start(from: iv)
+      case .chaining(let stream): try stream.chain(from: iv)
+      }
     }
   }
 
-  mutating func update(_ bytes: UnsafeMutableRawBufferPointer) throws(CryptoError) {
-    try stream.apply(UnsafeRawBufferPointer(bytes), into: bytes)
-  }
-}
-
-/// AES-CBC as the schemes cbc1 and cbcs want it.
-private struct ChainingSampleCipher: SampleCipher {
-  private let stream: CommonEncryptionBlockStream
-
-  init(key: AESKey, iv: SampleIV) throws(CryptoError) {
-    stream = try iv.withUnsafeBytes { (iv) throws(CryptoError) in try CommonEncryptionBlockStream(key: key, iv: iv) }
-  }
-
-  mutating func restart(at iv: SampleIV) throws(CryptoError) {
-    try iv.withUnsafeBytes { (iv) throws(CryptoError) in try stream.chain(from: iv) }
-  }
-
-  mutating func update(_ bytes: UnsafeMutableRawBufferPointer) throws(CryptoError) {
-    try stream.apply(UnsafeRawBufferPointer(bytes), into: bytes)
+  func update(
+    _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+  ) throws(CryptoError) {
+    switch self {
+    case .counter(let stream): try stream.apply(input, into: output)
+    case .chaining(let stream): try stream.apply(input, into: output)
+    }
   }
 }

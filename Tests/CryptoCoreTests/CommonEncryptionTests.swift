@@ -16,6 +16,17 @@ struct CommonEncryptionTests {
 
   private func run(iv: [UInt8], _ input: [UInt8], parts: [Int]) throws -> [UInt8] {
     let stream = try iv.withUnsafeBytes { try CommonEncryptionCounterStream(key: key, iv: $0) }
+    let first = try run(stream, input, parts)
+    // Started again, from somewhere else and back, it is as new.
+    let last = [UInt8](repeating: 0xff, count: 16)
+    try last.withUnsafeBytes { try stream.start(from: $0) }
+    _ = try run(stream, input, [3])
+    try iv.withUnsafeBytes { try stream.start(from: $0) }
+    #expect(try run(stream, input, parts) == first)
+    return first
+  }
+
+  private func run(_ stream: CommonEncryptionCounterStream, _ input: [UInt8], _ parts: [Int]) throws -> [UInt8] {
     var output: [UInt8] = []
     var rest = input[...]
     for part in parts + [Int.max] {

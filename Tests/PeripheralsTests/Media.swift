@@ -65,11 +65,12 @@ final class ReferenceCipher: SampleCipher {
     av_aes_ctr_set_full_iv(counter, chain)
   }
 
-  func update(_ bytes: UnsafeMutableRawBufferPointer) {
-    let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+  func update(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) {
+    let source = input.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    let target = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
     switch mode {
-    case .counter: av_aes_ctr_crypt(counter, start, start, Int32(bytes.count))
-    case .chaining: av_aes_crypt(block, start, start, Int32(bytes.count / 16), &chain, 1)
+    case .counter: av_aes_ctr_crypt(counter, target, source, Int32(input.count))
+    case .chaining: av_aes_crypt(block, target, source, Int32(input.count / 16), &chain, 1)
     }
   }
 }

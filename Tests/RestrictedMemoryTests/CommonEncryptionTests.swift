@@ -14,10 +14,11 @@ private struct RecordingCipher: SampleCipher {
 
   mutating func restart(at iv: SampleIV) { events.append(.restart(iv)) }
 
-  mutating func update(_ bytes: UnsafeMutableRawBufferPointer) throws(Refusal) {
+  mutating func update(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws(Refusal) {
     if events.count >= failsAfter { throw Refusal() }
-    events.append(.update(bytes.count))
-    for index in bytes.indices { bytes[index] = ~bytes[index] }
+    events.append(.update(input.count))
+    #expect(output.count == input.count)
+    for index in input.indices { output[index] = ~input[index] }
   }
 }
 
@@ -200,20 +201,32 @@ struct SampleMapTests {
 
 @Suite("Common Encryption: driving a cipher")
 struct SampleCipherTests {
+  /// The sample comes in pieces, each in memory of its own that goes with the next one.
   private func decipher(
-    _ map: SampleMap, _ sample: [UInt8], with cipher: inout RecordingCipher
+    _ map: SampleMap, _ sample: [UInt8], with cipher: inout RecordingCipher, pieceByteCount: Int = .max,
+    endsAt end: Int = .max
   ) throws -> [UInt8] {
-    var output = [UInt8](repeating: 0x55, count: sample.count)
-    var failure: RecordingCipher.Refusal?
-    sample.withUnsafeBytes { source in
-      output.withUnsafeMutableBytes { destination in
-        do throws(RecordingCipher.Refusal) {
-          try map.decipher(source, into: destination, with: &cipher)
-        } catch { failure = error }
-      }
+    var output = [UInt8](repeating: 0x55, count: map.byteCount)
+    var failure: (any Error)?
+    var position = 0
+    var lent = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    defer { lent.deallocate() }
+    output.withUnsafeMutableBytes { destination in
+      do {
+        try map.decipher(into: destination, with: &cipher) { most in
+          let count = min(most, pieceByteCount, min(sample.count, end) - position)
+          guard count > 0 else { throw RecordingCipher.Refusal() }
+          lent.deallocate()
+          lent = .allocate(byteCount: count, alignment: 1)
+          lent.copyBytes(from: sample[position..<position + count])
+          position += count
+          return UnsafeRawBufferPointer(lent)
+        }
+      } catch { failure = error }
     }
     if failure != nil { #expect(output.allSatisfy { $0 == 0 }, "a failed sample leaves nothing behind") }
     if let failure { throw failure }
+    #expect(position == sample.count, "all of it is taken")
     return output
   }
 
@@ -244,6 +257,30 @@ struct SampleCipherTests {
     let updated = cipher.events.reduce(0) { if case .update(let count) = $1 { $0 + count } else { $0 } }
     #expect(updated == encryptedCount)
     #expect(cipher.events.count < 30, "a pattern is not one cipher call a block")
+    for piece in [1, 5, 16, 17, 1000, 4096, 65_536] {
+      var other = RecordingCipher()
+      #expect(try decipher(map, sample, with: &other, pieceByteCount: piece) == expected, "pieces of \(piece)")
+      #expect(other.events.allSatisfy { if case .update(let count) = $0 { count % 16 == 0 } else { true } })
+    }
+  }
+
+  @Test("a stream takes what comes, block or not", arguments: [1, 7, 16, 100])
+  func streamPieces(_ piece: Int) throws {
+    let sample = (0..<1000).map { UInt8(truncatingIfNeeded: $0) }
+    let map = try SampleMap(
+      scheme: .cenc, iv: iv16, subsamples: [Subsample(clear: 10, protected: 333), Subsample(clear: 0, protected: 657)],
+      sampleByteCount: 1000)
+    var cipher = RecordingCipher()
+    let output = try decipher(map, sample, with: &cipher, pieceByteCount: piece)
+    #expect(output == sample.prefix(10) + sample.dropFirst(10).map { ~$0 })
+    #expect(cipher.events.filter { $0 == .restart(vector) }.count == 1)
+    var late = RecordingCipher(failsAfter: 5)
+    #expect(throws: RecordingCipher.Refusal.self) {
+      _ = try decipher(map, sample, with: &late, pieceByteCount: piece)
+    }
+    #expect(throws: RecordingCipher.Refusal.self, "input that ends before the sample") {
+      _ = try decipher(map, sample, with: &cipher, pieceByteCount: piece, endsAt: 500)
+    }
   }
 
   @Test("a cipher that fails in mid-sample leaves zeros")
