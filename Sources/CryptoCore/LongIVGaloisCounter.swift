@@ -35,17 +35,28 @@ final class LongIVGaloisCounter {
     try hash.authenticate(associatedData)
   }
 
-  /// Writes as many bytes to `output` as `input` has. They may be the same memory.
+  /// Writes as many bytes to `output` as `input` has. They may be the same memory. What is hashed is never read from
+  /// `output`, which another process may write.
   func apply(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawPointer?, encrypts: Bool
   ) throws(CryptoError) {
     guard let output else { return }
-    if encrypts {
-      try data.apply(input, into: output)
-      try hash.absorb(UnsafeRawBufferPointer(start: output, count: input.count))
-    } else {
+    guard encrypts else {
       try hash.absorb(input)
-      try data.apply(input, into: output)
+      return try data.apply(input, into: output)
+    }
+    var piece = [UInt8](repeating: 0, count: min(input.count, 4096))
+    var span = piece.mutableSpan
+    try span.withUnsafeMutableBytes { (piece) throws(CryptoError) in
+      var done = 0
+      while done < input.count {
+        let count = min(input.count - done, piece.count)
+        let ciphertext = UnsafeRawBufferPointer(rebasing: piece[..<count])
+        try data.apply(UnsafeRawBufferPointer(rebasing: input[done..<done + count]), into: piece.baseAddress)
+        try hash.absorb(ciphertext)
+        (output + done).copyMemory(from: ciphertext.baseAddress!, byteCount: count)
+        done += count
+      }
     }
   }
 

@@ -7,17 +7,23 @@ import Synchronization
 
 /// The state of the module in this process, from its first call to the end of the process.
 ///
-/// A forked child begins with a new one: its parent's is left behind untouched, locks, sessions and channel alike.
+/// A child process begins with a new one: its parent's is left behind untouched, locks, sessions and channel alike.
 final class Library: Sendable {
   // MARK: The one of this process
 
-  /// The bits of an unmanaged reference, 0 before the first call and again in a forked child.
-  private static let reference = Atomic<UInt>(0)
+  /// The bits of an unmanaged reference, 0 before the first call and again in a child: they lie in a page that the kernel
+  /// wipes, because there are children for which fork's handlers do not run. Where the kernel cannot, the handler does.
+  private static let reference: SharedCounter = {
+    let memory = page?.address ?? .allocate(byteCount: 8, alignment: 8)
+    memory.storeBytes(of: 0, as: UInt64.self)
+    return SharedCounter(memory)
+  }()
+  private static let page = ForkWipedPage()
 
   /// This process's library.
   static var current: Library {
     @inline(__always) get {
-      if let pointer = UnsafeRawPointer(bitPattern: reference.load(ordering: .acquiring)) {
+      if let pointer = UnsafeRawPointer(bitPattern: UInt(reference.load())) {
         return Unmanaged<Library>.fromOpaque(pointer).takeUnretainedValue()
       }
       return makeCurrent()
@@ -28,9 +34,8 @@ final class Library: Sendable {
   private static func makeCurrent() -> Library {
     _ = forkHandler
     let made = Unmanaged.passRetained(Library())
-    let (exchanged, winner) = reference.compareExchange(
-      expected: 0, desired: UInt(bitPattern: made.toOpaque()), ordering: .acquiringAndReleasing)
-    guard !exchanged, let pointer = UnsafeRawPointer(bitPattern: winner) else { return made.takeUnretainedValue() }
+    let winner = reference.compareExchange(expected: 0, desired: UInt64(UInt(bitPattern: made.toOpaque())))
+    guard let pointer = UnsafeRawPointer(bitPattern: UInt(winner)) else { return made.takeUnretainedValue() }
     made.release()  // another thread was first
     return Unmanaged<Library>.fromOpaque(pointer).takeUnretainedValue()
   }
@@ -38,7 +43,7 @@ final class Library: Sendable {
   /// Registered once. In the child, nothing of the parent's may be used, not even to be freed; its copy of the
   /// connection's descriptor is closed, so that the parent's end is seen when the parent ends.
   private static let forkHandler: Int32 = pthread_atfork(nil, nil) {
-    Library.reference.store(0, ordering: .releasing)
+    Library.reference.store(0)
     if let pointer = UnsafeRawPointer(bitPattern: Library.openClient.exchange(0, ordering: .acquiringAndReleasing)) {
       Unmanaged<InvokeClient>.fromOpaque(pointer).takeUnretainedValue().abandonAfterFork()
     }

@@ -11,8 +11,6 @@ import Wire
 struct MessageOperationState {
   let function: KeyFunction
   let key: KnownKey
-  /// How many IVs the counter has made.
-  var ivCount: UInt64 = 0
   var parts: Parts?
 
   /// A message in parts.
@@ -89,11 +87,7 @@ extension Session {
     guard let state = operations[messages: function] else { throw .operationNotInitialized }
     guard state.parts == nil else { throw .operationActive }
     if try output.settlesWithoutWork(.exactly(input.count)) { return }
-    if function == .encrypt {
-      var count = state.ivCount
-      try parameters.makeIV(&count) { (memory) throws(ReturnValue) in try slot.fillWithRandom(memory) }
-      operations[messages: function]?.ivCount = count
-    }
+    if function == .encrypt { try parameters.makeIV(for: state.key.handle, in: slot) }
     let request = MessageOperation(
       session: announced(), key: state.key.handle, mechanism: parameters.mechanism,
       associatedByteCount: UInt64(associated.count), tag: function == .encrypt ? ShortBytes([]) : parameters.tag)
@@ -129,11 +123,7 @@ extension Session {
   ) throws(ReturnValue) {
     guard let state = operations[messages: function] else { throw .operationNotInitialized }
     guard state.parts == nil else { throw .operationActive }
-    if function == .encrypt {
-      var count = state.ivCount
-      try parameters.makeIV(&count) { (memory) throws(ReturnValue) in try slot.fillWithRandom(memory) }
-      operations[messages: function]?.ivCount = count
-    }
+    if function == .encrypt { try parameters.makeIV(for: state.key.handle, in: slot) }
     let mechanism = parameters.mechanism(authenticating: associated)
     guard let facts = MechanismTable.facts(mechanism.type) else { throw .mechanismInvalid }
     try facts.checkParameters(mechanism.parameters, for: function.messageFlag)

@@ -53,30 +53,35 @@ struct MessageParameters {
     tagMemory.copyBytes(from: tag)
   }
 
-  /// Makes the IV of the next message as the generator says, in the caller's memory; `count` numbers the messages of the operation.
+  /// Makes the IV of the next message with that key as the generator says, in the caller's memory.
   ///
-  /// CKG_GENERATE is by random bits where there are 96 of them, and else by the counter, which cannot repeat. Throws
-  /// CKR_MECHANISM_PARAM_INVALID for another generator or too few bits for random ones, CKR_KEY_EXHAUSTED when the
-  /// counter has run out.
-  func makeIV(_ count: inout UInt64, random: (UnsafeMutableRawBufferPointer) throws(ReturnValue) -> Void)
-    throws(ReturnValue)
-  {
+  /// CKG_GENERATE is by random bits where there are 96 of them, and else by the key's counter from a random value on. The
+  /// counter of CKG_GENERATE_COUNTER and CKG_GENERATE_COUNTER_XOR begins at zero in each process (6.13.3): what tells processes
+  /// apart belongs in the fixed bits. Throws CKR_MECHANISM_PARAM_INVALID for another generator or too few bits for
+  /// random ones, CKR_KEY_EXHAUSTED when the counter has run out.
+  func makeIV(for key: UInt64, in slot: Slot) throws(ReturnValue) {
     let variableBitCount = ivMemory.count * 8 - fixedBitCount
+    func random(_ memory: UnsafeMutableRawBufferPointer) throws(ReturnValue) { try slot.fillWithRandom(memory) }
+    func counted() throws(ReturnValue) -> (count: UInt64, start: UInt64) {
+      guard variableBitCount > 0 else { throw .keyExhausted }
+      return try slot.messageCounters.next(of: key, bitCount: variableBitCount, random: random)
+    }
     switch generator {
     case UInt(CKG_NO_GENERATE): return
     case UInt(CKG_GENERATE_RANDOM):
       guard variableBitCount >= 96 else { throw .mechanismParamInvalid }
-      try makeRandom(variableBitCount, random)
+      try setRandom(variableBitCount, random)
     case UInt(CKG_GENERATE):
-      if variableBitCount >= 96 { return try makeRandom(variableBitCount, random) }
-      try makeCounter(variableBitCount, &count, exclusiveOr: false)
-    case UInt(CKG_GENERATE_COUNTER): try makeCounter(variableBitCount, &count, exclusiveOr: false)
-    case UInt(CKG_GENERATE_COUNTER_XOR): try makeCounter(variableBitCount, &count, exclusiveOr: true)
+      if variableBitCount >= 96 { return try setRandom(variableBitCount, random) }
+      let (count, start) = try counted()
+      set(variableBitCount, to: start &+ count, exclusiveOr: false)
+    case UInt(CKG_GENERATE_COUNTER): set(variableBitCount, to: try counted().count, exclusiveOr: false)
+    case UInt(CKG_GENERATE_COUNTER_XOR): set(variableBitCount, to: try counted().count, exclusiveOr: true)
     default: throw .mechanismParamInvalid
     }
   }
 
-  private func makeRandom(
+  private func setRandom(
     _ bitCount: Int, _ random: (UnsafeMutableRawBufferPointer) throws(ReturnValue) -> Void
   ) throws(ReturnValue) {
     let fresh = UnsafeMutableRawBufferPointer.allocate(byteCount: ivMemory.count, alignment: 16)
@@ -85,13 +90,12 @@ struct MessageParameters {
     for place in 0..<bitCount { setBit(place, fresh[fresh.count - 1 - place / 8] >> (place % 8) & 1 == 1) }
   }
 
-  private func makeCounter(_ bitCount: Int, _ count: inout UInt64, exclusiveOr: Bool) throws(ReturnValue) {
-    guard bitCount >= 64 || bitCount > 0 && count >> UInt64(bitCount) == 0 else { throw .keyExhausted }
+  /// Sets the last `bitCount` bits to `number`, or to what they are combined with it.
+  private func set(_ bitCount: Int, to number: UInt64, exclusiveOr: Bool) {
     for place in 0..<bitCount {
-      let bit = place < 64 && count >> UInt64(place) & 1 == 1
+      let bit = place < 64 && number >> UInt64(place) & 1 == 1
       setBit(place, exclusiveOr ? bit != self.bit(place) : bit)
     }
-    count += 1
   }
 
   /// The bit at `place` from the end of the IV.

@@ -41,7 +41,7 @@ extension Slot {
 
   /// Random bytes of the secure world, in one crossing.
   fileprivate func fetchRandom(_ output: UnsafeMutableRawBufferPointer) throws(ReturnValue) {
-    let answer = try transfer(.random, NoFields(), output: output)
+    let answer = try transfer(.random, NoFields(), output: output, options: .secret)
     guard answer == .done(output.count) else { throw .deviceError }
   }
 }

@@ -66,6 +66,10 @@ public struct SharedCounter: @unchecked Sendable {
   @inline(__always)
   @discardableResult
   public func exchange(_ value: UInt64) -> UInt64 { clinux_exchange64(address, value) }
+  /// Stores `desired` if the counter is `expected`; answers what it was.
+  public func compareExchange(expected: UInt64, desired: UInt64) -> UInt64 {
+    clinux_compare_exchange64(address, expected, desired)
+  }
 }
 
 /// A full fence between what this thread did before and what it does after.

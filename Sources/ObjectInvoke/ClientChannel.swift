@@ -136,15 +136,28 @@ final class ClientChannel: @unchecked Sendable {
       drained = try exchange(
         next, processor, patience, flags, writer, input, receivesOutput ? output : .init(start: nil, count: 0), options)
     }
-    if options.contains(.secret) {
+    let isSecret = options.contains(.secret)
+    if isSecret {
       explicit_bzero(memory.inlineRequest, min(inputStart + inputByteCount, ChannelLayout.inlineByteCount))
-      if flags.contains(.messageInRing) { explicit_bzero(memory.inputRing, ChannelLayout.ringByteCount) }
+      if inRing > 0 { explicit_bzero(memory.inputRing, ChannelLayout.ringByteCount) }
     }
     if flags.contains(.timed) {
       let time = UInt32(littleEndian: clinux_load32_relaxed(memory.replyLine + ChannelLayout.ReplyField.workTime))
       waiting.note(time, options, operation)
     }
-    return try readReply(output, drained, receivesOutput: receivesOutput)
+    let answer = try readReply(output, drained, receivesOutput: receivesOutput)
+    if isSecret, receivesOutput { wipeOutput(answer.outputByteCount) }
+    return answer
+  }
+
+  /// Wipes output that has been copied: it lay at the start of the reply, or in the ring.
+  private func wipeOutput(_ byteCount: Int) {
+    let line = memory.replyLine + ChannelLayout.ReplyField.flags
+    if ReplyFlags(rawValue: UInt32(littleEndian: clinux_load32_relaxed(line))).contains(.outputInline) {
+      explicit_bzero(memory.inlineReply, min(byteCount, ChannelLayout.inlineByteCount))
+    } else if byteCount > 0 {
+      explicit_bzero(memory.outputRing, ChannelLayout.ringByteCount)
+    }
   }
 
   // MARK: Streaming

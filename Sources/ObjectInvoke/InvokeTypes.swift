@@ -8,7 +8,8 @@ public struct InvokeOptions: OptionSet, Sendable {
   /// The operation may take longer than waking a thread (above about 15 microseconds): how to wait for its answer is
   /// learned from the ones before it.
   public static let long = InvokeOptions(rawValue: 1)
-  /// The request holds a secret (a PIN, a key to be imported): it is wiped from the shared memory after the answer.
+  /// The request or the output holds a secret (a PIN, a key to be imported, random bytes): the shared memory is wiped after
+  /// the answer.
   public static let secret = InvokeOptions(rawValue: 2)
   /// No output comes before the input's last piece is reached, so the output may lie where that piece begins.
   public static let outputWithLast = InvokeOptions(rawValue: 4)

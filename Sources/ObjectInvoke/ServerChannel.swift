@@ -382,6 +382,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
   }
 
   private func reserveShared(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
+    overhang = nil
     guard let room = shared?.output else { throw .outputFull }
     let used = Int(truncatingIfNeeded: outputByteCount)
     if count <= room.count - used { return UnsafeMutableRawBufferPointer(rebasing: room[used..<used + count]) }

@@ -3,7 +3,8 @@ import Cryptoki
 /// The bulk data of an invocation: input that streams in, output that streams out, any length.
 ///
 /// The input may lie in memory that the client can write at any time: each byte of it is read once, or copied first.
-/// What is written as output may be seen by the client at once, so nothing that must not be seen is written there.
+/// What is written as output may be seen by the client at once, and changed, so nothing that must not be seen is written
+/// there, and nothing that is read again.
 /// The methods throw what a client is told when the transport fails.
 public protocol BulkTransfer: ~Copyable {
   /// The length of the whole input in bytes.

@@ -214,8 +214,7 @@ extension Token {
           _ = try operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
           return
         }
-        let room = try bulk.reserveOutput(count)
-        try bulk.commitOutput(try operation.finish(into: room))
+        try finishApart(&operation, count, &bulk)
       }
       return
     }
@@ -233,6 +232,26 @@ extension Token {
     try refusing { () throws(ReturnValue) in
       try last.withBytes { (last) throws(ReturnValue) in try bulk.writeOutput(last) }
     }
+  }
+
+  /// Writes an operation's last bytes, at most `count`, to memory that no client sees, and then to the output.
+  ///
+  /// Signatures and key wrap read back what they have written: half an EdDSA signature is hashed for the other half, each
+  /// round of a key wrap works on the last one's result. A client that changed it in between would have, of the former, the key.
+  private func finishApart<Bulk: BulkTransfer & ~Copyable>(
+    _ operation: inout Operation, _ count: Int, _ bulk: inout Bulk
+  ) throws(ReturnValue) {
+    var failure: ReturnValue?
+    withUnsafeTemporaryAllocation(byteCount: count, alignment: 16) { memory in
+      do throws(ReturnValue) {
+        let written = try operation.finish(into: memory)
+        try bulk.writeOutput(UnsafeRawBufferPointer(rebasing: memory[..<written]))
+      } catch {
+        failure = error
+      }
+      wipe(memory)
+    }
+    if let failure { throw failure }
   }
 
   // MARK: Parts

@@ -1,5 +1,6 @@
 import Cryptoki
 import Mechanisms
+import Synchronization
 import Testing
 import TokenProtocol
 import Wire
@@ -9,6 +10,33 @@ import Wire
 @Suite("Attacks")
 struct AttackTests {
   private static let restricted = Attribute.flag(.strongroomRestrictedOutput, true)
+
+  @Test("output that a client writes over while it is made is not read again")
+  func outputIsNotReadBack() async throws {
+    let user = try Shared.bench.user(90)
+    let edwards = try user.pair(.ecEdwardsKeyPairGen, [.bytes(.ecParams, Sample.ed25519)])
+    let wrapping = try user.aes()
+    let place = ContestedMemory(byteCount: 64)
+    // Two halves of a signature over different first halves would give the key away.
+    for (function, key, mechanism) in [
+      (KeyFunction.sign, edwards.secret, Mechanism(.eddsa)), (.encrypt, wrapping, Mechanism(.aesKeyWrapKWP)),
+    ] {
+      let request = KeyOperation(session: user.session, function: function, key: key, mechanism: mechanism)
+      var writer = WireWriter()
+      request.write(to: &writer)
+      let message = writer.withMessage { [UInt8]($0) }
+      let expected = try user.perform(function, key, mechanism, [1, 2, 3, 4])
+      let contender = Task.detached { place.writeUntilStopped() }
+      for _ in 0..<2000 {
+        var bulk = MemoryTransfer([1, 2, 3, 4], capacity: 64, place: place.memory)
+        #expect(user.invoke(.perform, message, &bulk).value == .ok)
+        // The first eight bytes are the writer's.
+        #expect(bulk.output.dropFirst(8) == expected.dropFirst(8))
+      }
+      place.stop()
+      await contender.value
+    }
+  }
 
   @Test("a restricted key gives its client no byte by any function")
   func restrictedKeyIsMute() throws {
@@ -274,5 +302,22 @@ struct SplitMix: RandomNumberGenerator {
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
     return z ^ (z >> 31)
+  }
+}
+
+/// Memory whose first bytes another thread keeps changing.
+private final class ContestedMemory: @unchecked Sendable {
+  // Sendable: the contest is what it is for.
+  let memory: UnsafeMutableRawBufferPointer
+  private let isStopped = Atomic<Bool>(false)
+
+  init(byteCount: Int) { memory = .allocate(byteCount: byteCount, alignment: 64) }
+  deinit { memory.deallocate() }
+
+  func stop() { isStopped.store(true, ordering: .relaxed) }
+
+  func writeUntilStopped() {
+    while !isStopped.load(ordering: .relaxed) { memory.storeBytes(of: 0x1111_1111_1111_1111, as: UInt64.self) }
+    isStopped.store(false, ordering: .relaxed)
   }
 }

@@ -13,13 +13,19 @@ struct MemoryTransfer: BulkTransfer {
   private var lent: UnsafeMutableRawBufferPointer?
   private(set) var output: [UInt8] = []
   let outputCapacity: UInt64
+  /// Where output is written, if it is not in memory of the transfer's own: somebody else may write there too.
+  private let place: UnsafeMutableRawBufferPointer?
 
   /// `announced` is what the client says it will send; it may send less.
-  init(_ input: [UInt8] = [], capacity: UInt64 = 1 << 20, announced: UInt64? = nil, piece: Int = 1000) {
+  init(
+    _ input: [UInt8] = [], capacity: UInt64 = 1 << 20, announced: UInt64? = nil, piece: Int = 1000,
+    place: UnsafeMutableRawBufferPointer? = nil
+  ) {
     self.input = input
     self.announced = announced ?? UInt64(input.count)
     self.piece = UInt64(piece)
     outputCapacity = capacity
+    self.place = place
   }
 
   var inputByteCount: UInt64 { announced }
@@ -38,6 +44,10 @@ struct MemoryTransfer: BulkTransfer {
   private var reserved: UnsafeMutableRawBufferPointer?
 
   mutating func reserveOutput(_ count: Int) throws(ReturnValue) -> UnsafeMutableRawBufferPointer {
+    if let place {
+      reserved = place
+      return UnsafeMutableRawBufferPointer(rebasing: place[..<count])
+    }
     reserved?.deallocate()
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, 1), alignment: 1)
     reserved = memory

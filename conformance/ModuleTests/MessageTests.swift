@@ -144,6 +144,27 @@ extension ModuleSuite {
       #expect(short.encrypt(session, [], [1]).0 == CKR_KEY_EXHAUSTED)
     }
 
+    @Test("an IV that was made for a key is not made again by another operation or session")
+    func generatorsGoOn() {
+      let session = module.openAsUser()
+      let other = module.open()
+      let key = aesKey(session)
+      var seen: Set<[UInt8]> = []
+      for generator in [CKG_GENERATE, CKG_GENERATE_COUNTER] {
+        for session in [session, other, session, other] {
+          begin(session, key)
+          for _ in 0..<3 {
+            let message = Message(
+              iv: [1, 2, 3, 4] + [UInt8](repeating: 0, count: 8), fixedBits: 32, generator: generator)
+            #expect(message.encrypt(session, [], [1]).0 == CKR_OK)
+            #expect(seen.insert(Array(message.iv)).inserted)
+          }
+          #expect(p11.C_MessageEncryptFinal!(session) == CKR_OK)
+          #expect(p11.C_MessageDecryptFinal!(session) == CKR_OK)
+        }
+      }
+    }
+
     @Test("a message in parts is the same message; decryption gives all of it at the end and nothing before")
     func parts() {
       let session = module.openAsUser()

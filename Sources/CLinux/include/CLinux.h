@@ -47,6 +47,10 @@ static inline void clinux_store64_relaxed(void *_Nonnull word, uint64_t value) {
 static inline uint64_t clinux_exchange64(void *_Nonnull word, uint64_t value) {
   return __atomic_exchange_n((uint64_t *)word, value, __ATOMIC_SEQ_CST);
 }
+static inline uint64_t clinux_compare_exchange64(void *_Nonnull word, uint64_t expected, uint64_t desired) {
+  __atomic_compare_exchange_n((uint64_t *)word, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  return expected;
+}
 static inline void clinux_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 /// Fetches the cache line of `address` ahead, to be read.
