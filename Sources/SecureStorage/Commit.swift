@@ -1,15 +1,54 @@
 import Glibc
+import LinuxSystem
 import Synchronization
 
-/// The writers that share one synced transaction.
-final class Batch {
-  var writerCount = 0
-  /// Whether the anchor is to be synced, too.
-  var syncsAnchor = false
-  /// Nil while the transaction is open.
+/// A writer in line: its changes, and what became of them.
+///
+/// Whoever leads the line touches it until it signals; the writer itself before and after.
+final class Writer {
+  /// What the writer is told.
+  enum Signal: UInt32 {
+    case none
+    /// It is its turn to lead the line.
+    case lead
+    /// It has its outcome.
+    case done
+  }
+
+  let durability: AnchorDurability
+  private var changes: ((borrowing Transaction) throws(StorageError) -> Void)?
   var outcome: Result<Void, StorageError>?
-  /// Whether a writer of it waits for more writers, and will commit when they do not come.
-  var isGathering = false
+  private let word: SharedWord
+
+  init(_ durability: AnchorDurability, _ changes: @escaping (borrowing Transaction) throws(StorageError) -> Void) {
+    self.durability = durability
+    self.changes = changes
+    word = SharedWord(.allocate(byteCount: 4, alignment: 4))
+    word.storeRelaxed(Signal.none.rawValue)
+  }
+
+  deinit { word.address.deallocate() }
+
+  /// Makes the changes, once.
+  func apply(_ transaction: borrowing Transaction) throws(StorageError) {
+    guard let changes = changes.take() else { return }
+    try changes(transaction)
+  }
+
+  /// Tells a writer that waits. With `.done` nobody else holds its closure any longer.
+  func signal(_ signal: Signal) {
+    if signal == .done { changes = nil }
+    word.store(signal.rawValue)
+    word.wake()
+  }
+
+  /// Sleeps until there is a signal.
+  func wait() -> Signal {
+    while true {
+      if let signal = Signal(rawValue: word.load()), signal != .none { return signal }
+      _ = word.wait(while: Signal.none.rawValue, timeout: nil)
+    }
+  }
 }
 
 /// How durable the anchor's counter is when a commit returns.
@@ -23,8 +62,9 @@ extension SecureStore {
 
   /// Runs `body` and makes all its changes durable together; when it throws, none of them happens.
   ///
-  /// Returns once the changes are on disk. Concurrent callers share a transaction, each keeping its own all-or-nothing.
-  /// `body` must not call the store but through its argument.
+  /// Returns once the changes are on disk. Concurrent callers share a transaction, each keeping its own all-or-nothing: one of
+  /// them runs all their closures. `body` therefore must not wait for what its caller holds, nor call the store but
+  /// through its argument.
   /// Throws what `body` throws, `.noSpace` (the store stays usable), or `.io` and `.failed`.
   public func commit<T>(_ body: (borrowing Transaction) throws(StorageError) -> T) throws(StorageError) -> T {
     try commit(anchor: .againstKill, body)
@@ -33,135 +73,140 @@ extension SecureStore {
   func commit<T>(
     anchor durability: AnchorDurability, _ body: (borrowing Transaction) throws(StorageError) -> T
   ) throws(StorageError) -> T {
-    arriving.add(1, ordering: .sequentiallyConsistent)
+    var value: T?
+    try withoutActuallyEscaping(body) { (body) throws(StorageError) in
+      try commit(Writer(durability) { (transaction) throws(StorageError) in value = try body(transaction) })
+    }
+    guard let value else { throw .failed("a commit ended without its changes") }
+    return value
+  }
+
+  private func commit(_ writer: Writer) throws(StorageError) {
     monitor.lock()
-    defer { monitor.unlock() }
-    arriving.subtract(1, ordering: .sequentiallyConsistent)
-    let batch = try joinBatch()
-    let result = run(body, in: batch)
-    if self.batch === batch {
-      if case .success = result {
-        batch.writerCount += 1
-        if durability == .againstPowerLoss { batch.syncsAnchor = true }
-      }
-      closeOrLeave(batch)
-    }
-    let value = try result.get()
-    while true {
-      if let outcome = batch.outcome {
-        try outcome.get()
-        return value
-      }
-      monitor.wait()
-    }
+    waitingWriters.append(writer)
+    let leads = !isLed
+    isLed = true
+    monitor.unlock()
+    if leads || writer.wait() == .lead { lead(writer) }
+    try writer.outcome?.get()
   }
 
-  /// Commits the batch unless another writer will.
-  private func closeOrLeave(_ batch: Batch) {
-    if batch.writerCount >= Self.largestBatch { return finish(batch) }
-    // A writer that is arriving decides after its own turn.
-    if arriving.load(ordering: .sequentiallyConsistent) > 0 { return }
-    if batch.writerCount >= expectedWriters { return finish(batch) }
-    if batch.isGathering { return }
-    // As many as shared the last commit were let go a moment ago and may be on their way back: wait for them, but no
-    // longer than half of what going without them costs.
-    batch.isGathering = true
-    let deadline = monotonicNanoseconds() + lastCommitNanoseconds / 2
-    while batch.outcome == nil {
-      if !monitor.wait(until: deadline), batch.outcome == nil { return finish(batch) }
-    }
-  }
-
-  /// The open batch, or a new one with its transaction begun.
-  private func joinBatch() throws(StorageError) -> Batch {
+  /// Commits for all who are in line, `writer` being the first of them, and hands the line over.
+  private func lead(_ writer: Writer) {
+    monitor.lock()
     // Readers that found a transaction open come before the next one.
-    while batch == nil, waitingReaders > 0 { monitor.wait() }
-    if let batch { return batch }
-    if let failure { throw failure }
-    try statements.begin.run()
-    readAtOpening = [:]
-    let batch = Batch()
-    self.batch = batch
-    return batch
+    while waitingReaders > 0 { monitor.wait() }
+    isWriting = true
+    let batch = Array(waitingWriters.prefix(Self.largestBatch))
+    waitingWriters.removeFirst(batch.count)
+    monitor.unlock()
+
+    // Those who waited for the last commit have gone on meanwhile.
+    if database.logFrameCount >= Self.checkpointFrameCount { database.checkpoint() }
+    write(batch)
+
+    monitor.lock()
+    isWriting = false
+    let next = waitingWriters.first
+    isLed = next != nil
+    if waitingReaders > 0 { monitor.wakeAll() }
+    monitor.unlock()
+    next?.signal(.lead)
+    for other in batch where other !== writer { other.signal(.done) }
   }
 
-  /// Runs one writer's changes in a savepoint.
-  private func run<T>(
-    _ body: (borrowing Transaction) throws(StorageError) -> T, in batch: Batch
-  ) -> Result<T, StorageError> {
+  /// Makes the changes of all, syncs them, and gives each its outcome. The database is the calling thread's own meanwhile.
+  private func write(_ batch: [Writer]) {
+    if let failure {
+      for writer in batch { writer.outcome = .failure(failure) }
+      return
+    }
+    readAtOpening = [:]
+    var joined: [Writer] = []
+    for writer in batch {
+      do throws(StorageError) {
+        if joined.isEmpty { try applyFirst(writer) } else { try applyNext(writer) }
+        joined.append(writer)
+      } catch {
+        writer.outcome = .failure(error)
+        // SQLite gave up the whole transaction: nobody in it has changed anything.
+        guard database.isOutsideTransaction else { continue }
+        working = durable
+        for other in joined { other.outcome = .failure(error) }
+        joined = []
+      }
+    }
+    if joined.isEmpty { return }
+    let syncsAnchor = joined.contains { $0.durability == .againstPowerLoss }
+    let outcome: Result<Void, StorageError>
+    do throws(StorageError) {
+      try finish(syncsAnchor: syncsAnchor)
+      outcome = .success(())
+    } catch {
+      outcome = .failure(error)
+    }
+    for writer in joined { writer.outcome = outcome }
+  }
+
+  /// Begins a transaction with a writer's changes; on an error there is none.
+  private func applyFirst(_ writer: Writer) throws(StorageError) {
+    try statements.begin.run()
+    do throws(StorageError) {
+      try writer.apply(Transaction(self))
+    } catch {
+      if !database.isOutsideTransaction { try? statements.rollback.run() }
+      working = durable
+      throw error
+    }
+  }
+
+  /// Adds a writer's changes to the open transaction; an error undoes them alone, unless it ended the transaction.
+  private func applyNext(_ writer: Writer) throws(StorageError) {
     let before = working
     do throws(StorageError) {
       try statements.savepoint.run()
-      let transaction = Transaction(self)
-      let value = try body(transaction)
+      try writer.apply(Transaction(self))
       try statements.release.run()
-      return .success(value)
     } catch {
-      if !database.isOutsideTransaction {
-        do throws(StorageError) {
-          try statements.rollbackToSavepoint.run()
-          try statements.release.run()
-          restoreWorking(before)
-          return .failure(error)
-        } catch {
-          try? statements.rollback.run()
-        }
+      if database.isOutsideTransaction { throw error }
+      do throws(StorageError) {
+        try statements.rollbackToSavepoint.run()
+        try statements.release.run()
+        working = before
+      } catch {
+        try? statements.rollback.run()
       }
-      // SQLite gave up the whole transaction: nobody in it has changed anything.
-      end(batch, .failure(error))
-      return .failure(error)
+      throw error
     }
   }
 
-  /// Commits the open transaction for all of its writers.
-  private func finish(_ batch: Batch) {
-    guard batch.writerCount > 0, working != durable else {
+  /// Commits the open transaction.
+  private func finish(syncsAnchor: Bool) throws(StorageError) {
+    guard working != durable else {
       try? statements.rollback.run()
-      return end(batch, .success(()))
+      return
     }
-    let start = monotonicNanoseconds()
     do throws(StorageError) {
       working.counter = durable.counter + 1
+      // At least what was given to the objects in here.
+      working.nextObjectID = nextObjectID.load(ordering: .relaxed)
       try statements.putState.bind(1, try working.sealed(keys))
       try statements.putState.run()
       try statements.commit.run()
     } catch {
       if !database.isOutsideTransaction { try? statements.rollback.run() }
       if case .failed = error { failure = error }
-      return end(batch, .failure(error))
+      working = durable
+      throw error
     }
     durable = working
     transactionCount &+= 1
     do throws(StorageError) {
       try anchor.write(durable.counter)
-      if batch.syncsAnchor { try anchor.sync() }
+      if syncsAnchor { try anchor.sync() }
     } catch {
       // This commit is durable and reported so; without its anchor there must not be another.
       failure = .failed("the anchor cannot be written: \(error)")
     }
-    lastCommitNanoseconds = monotonicNanoseconds() - start
-    expectedWriters = batch.writerCount + max(arriving.load(ordering: .sequentiallyConsistent), 0)
-    end(batch, .success(()))
-    if database.logFrameCount >= Self.checkpointFrameCount { database.checkpoint() }
   }
-
-  private func end(_ batch: Batch, _ outcome: Result<Void, StorageError>) {
-    if case .failure = outcome { restoreWorking(durable) }
-    batch.outcome = outcome
-    self.batch = nil
-    monitor.wakeAll()
-  }
-
-  /// Ids given out stay given out.
-  private func restoreWorking(_ state: StoreState) {
-    let next = working.nextObjectID
-    working = state
-    working.nextObjectID = next
-  }
-}
-
-private func monotonicNanoseconds() -> UInt64 {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

@@ -62,7 +62,7 @@ struct PINRecord: Equatable, Sendable {
     let key = try Self.stretched(pin, cost, salt, token, role, keys)
     let associatedData = Self.associatedData(cost, salt, token, role, keys)
     wrappedTokenKey = try tokenKey.withBytes { (tokenKey) throws(StorageError) in
-      try Seal.close(tokenKey, key: key, authenticating: associatedData)
+      try Seal.close(tokenKey, key: key, authenticating: associatedData, numbers: keys.numbers)
     }
     self.cost = cost
     self.salt = salt

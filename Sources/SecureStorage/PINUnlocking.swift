@@ -50,10 +50,12 @@ final class PINUnlocking: Sendable {
     }
   }
 
-  func remember(_ name: Name, salt: [UInt8], pin: SecretBytes, tokenKey: SecretBytes) throws(StorageError) {
+  func remember(
+    _ name: Name, salt: [UInt8], pin: SecretBytes, tokenKey: SecretBytes, _ numbers: RandomNumbers
+  ) throws(StorageError) {
     let key = try boxKey(name, salt, pin)
     let box = try tokenKey.withBytes { (tokenKey) throws(StorageError) in
-      try Seal.close(tokenKey, key: key, authenticating: Self.associatedData(salt))
+      try Seal.close(tokenKey, key: key, authenticating: Self.associatedData(salt), numbers: numbers)
     }
     boxes.withLock { $0[name] = box }
   }
@@ -116,7 +118,7 @@ extension SecureStore {
       guard let tokenKey else { throw .pinIncorrect(remaining: counted.status.remaining) }
       // Another PIN may have been set meanwhile; the one given was right when it was looked at.
       if try clearTries(counted, token, role) {
-        try pins.remember(name, salt: counted.salt, pin: pin, tokenKey: tokenKey)
+        try pins.remember(name, salt: counted.salt, pin: pin, tokenKey: tokenKey, keys.numbers)
       }
       return tokenKey
     }

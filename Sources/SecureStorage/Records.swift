@@ -40,6 +40,14 @@ public struct StoredObject: Equatable, Sendable {
   public let privatePart: SealedPrivatePart?
 }
 
+/// A new object, sealed and not yet written.
+public struct PreparedObject: Sendable {
+  let object: StoredObject
+  let version: UInt64
+  let sealedPublicPart: [UInt8]
+  let digestElement: SetDigest
+}
+
 /// The key of a token's private parts: needs the device key and, but for public objects' secrets, the token key.
 public final class PrivatePartKey: Sendable {
   let token: UInt32
@@ -94,7 +102,7 @@ extension StoreKeys {
   ) throws(StorageError) -> [UInt8] {
     let associatedData = associatedData(of: record, .publicPart, beside: privatePart)
     return try content.span.withUnsafeBytes { (content) throws(StorageError) in
-      try Seal.close(content, key: self.record, authenticating: associatedData)
+      try Seal.close(content, key: self.record, authenticating: associatedData, numbers: numbers)
     }
   }
 
@@ -103,7 +111,7 @@ extension StoreKeys {
   ) throws(StorageError) -> SealedPrivatePart {
     let associatedData = associatedData(of: record, .privatePart)
     let sealed = try content.withBytes { (content) throws(StorageError) in
-      try Seal.close(content, key: key.key, authenticating: associatedData)
+      try Seal.close(content, key: key.key, authenticating: associatedData, numbers: numbers)
     }
     return SealedPrivatePart(bytes: sealed[...], version: record.version)
   }
@@ -124,7 +132,7 @@ extension StoreKeys {
   func sealWhole(_ content: [UInt8], of record: RecordIdentity) throws(StorageError) -> [UInt8] {
     let associatedData = associatedData(of: record, .whole)
     return try content.span.withUnsafeBytes { (content) throws(StorageError) in
-      try Seal.close(content, key: self.record, authenticating: associatedData)
+      try Seal.close(content, key: self.record, authenticating: associatedData, numbers: numbers)
     }
   }
 

@@ -5,16 +5,17 @@ enum Seal {
   static let nonceByteCount = AES256GCM.nonceByteCount
   static let overhead = AES256GCM.nonceByteCount + AES256GCM.tagByteCount
 
-  /// `plaintext` sealed under a fresh random nonce.
+  /// `plaintext` sealed under a nonce taken from `numbers`.
   static func close(
-    _ plaintext: UnsafeRawBufferPointer, key: AES256GCM, authenticating associatedData: AssociatedData
+    _ plaintext: UnsafeRawBufferPointer, key: AES256GCM, authenticating associatedData: AssociatedData,
+    numbers: RandomNumbers
   ) throws(StorageError) -> [UInt8] {
     var sealed = [UInt8](repeating: 0, count: plaintext.count + overhead)
     var span = sealed.mutableSpan
     try cryptography { () throws(CryptoError) in
       try span.withUnsafeMutableBytes { (output) throws(CryptoError) in
         let nonce = UnsafeMutableRawBufferPointer(rebasing: output[..<nonceByteCount])
-        try randomBytes(into: nonce)
+        try numbers.fill(nonce)
         try associatedData.withBytes { (associatedData) throws(CryptoError) in
           _ = try key.seal(
             plaintext, nonce: UnsafeRawBufferPointer(nonce), authenticating: associatedData,

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// One process holds a store at a time; any number of its threads may call. docs/storage.md describes the scheme.
 public final class SecureStore: @unchecked Sendable {
-  // Everything that changes is touched with `monitor` held only, but for the atomic.
+  // Everything that changes is touched with `monitor` held, or by the writer that has the database to itself.
   let keys: StoreKeys
   let database: Database
   let statements: Statements
@@ -19,14 +19,15 @@ public final class SecureStore: @unchecked Sendable {
   var durable: StoreState
   /// As in the open transaction, if there is one.
   var working: StoreState
-  var batch: Batch?
+  /// The next object's id. Ids given out stay given out, whatever becomes of the object.
+  let nextObjectID: Atomic<UInt64>
+  /// Writers in line. The first leads when the one who leads now has done.
+  var waitingWriters: [Writer] = []
+  /// Whether a writer leads the line, and whether it has the database to itself.
+  var isLed = false
+  var isWriting = false
   /// Set when it is not known what is on disk.
   var failure: StorageError?
-  /// Writers that have asked for the lock and not yet got it.
-  let arriving = Atomic<Int>(0)
-  /// How many writers the last commit had or made wait, and how long it took: what the next one may wait for.
-  var expectedWriters = 1
-  var lastCommitNanoseconds: UInt64 = 0
   /// Readers that wait for the open transaction to end.
   var waitingReaders = 0
   /// How many synced transactions were made since opening.
@@ -71,6 +72,7 @@ public final class SecureStore: @unchecked Sendable {
     database = opened.database
     keys = opened.keys
     anchor = opened.anchor
+    nextObjectID = Atomic(opened.state.nextObjectID)
     durable = opened.state
     working = opened.state
     damaged = opened.damaged
@@ -112,9 +114,9 @@ public final class SecureStore: @unchecked Sendable {
   func reading<T>(_ body: () throws(StorageError) -> T) throws(StorageError) -> T {
     monitor.lock()
     defer { monitor.unlock() }
-    if batch != nil {
+    if isWriting {
       waitingReaders += 1
-      while batch != nil { monitor.wait() }
+      while isWriting { monitor.wait() }
       waitingReaders -= 1
       if waitingReaders == 0 { monitor.wakeAll() }
     }
@@ -184,6 +186,28 @@ public final class SecureStore: @unchecked Sendable {
     defer { row.reset() }
     guard let object = try keys.object(in: row) else { throw .corrupt(.object(token: token, id: id)) }
     return (object, RecordIdentity(.object, token: token, id: id, version: row.uint64(2)))
+  }
+
+  // MARK: Making objects
+
+  /// Gives a new object its id and seals it; `Transaction.insert` writes it. `privatePart`'s key must be the token's.
+  ///
+  /// This is most of the work, and writers do it side by side.
+  public func prepare(
+    token: UInt32, publicPart: [UInt8], privatePart: NewPrivatePart? = nil
+  ) throws(StorageError) -> PreparedObject {
+    let id = nextObjectID.wrappingAdd(1, ordering: .relaxed).oldValue
+    let record = try RecordIdentity(newVersionOf: .object, token: token, id: id, keys)
+    var sealedPrivatePart: SealedPrivatePart?
+    if let privatePart {
+      precondition(privatePart.key.token == token, "a private part is sealed for its own token")
+      sealedPrivatePart = try keys.sealPrivatePart(privatePart.content, of: record, with: privatePart.key)
+    }
+    return PreparedObject(
+      object: StoredObject(token: token, id: id, publicPart: publicPart, privatePart: sealedPrivatePart),
+      version: record.version,
+      sealedPublicPart: try keys.sealPublicPart(publicPart, of: record, beside: sealedPrivatePart),
+      digestElement: try keys.digestElement(of: record))
   }
 
   // MARK: Private parts

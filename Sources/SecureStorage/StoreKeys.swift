@@ -26,10 +26,10 @@ struct RecordIdentity: Equatable {
   }
 
   /// The next writing of a record.
-  init(newVersionOf kind: RecordKind, token: UInt32, id: UInt64) throws(StorageError) {
+  init(newVersionOf kind: RecordKind, token: UInt32, id: UInt64, _ keys: StoreKeys) throws(StorageError) {
     var version: UInt64 = 0
     try cryptography { () throws(CryptoError) in
-      try withUnsafeMutableBytes(of: &version) { (bytes) throws(CryptoError) in try randomBytes(into: bytes) }
+      try withUnsafeMutableBytes(of: &version) { (bytes) throws(CryptoError) in try keys.numbers.fill(bytes) }
     }
     self.init(kind, token: token, id: id, version: version)
   }
@@ -52,6 +52,8 @@ final class StoreKeys: Sendable {
   let pin: SecretBytes
   let digest: MessageAuthenticationKey
   let anchor: MessageAuthenticationKey
+  /// For versions and nonces.
+  let numbers = RandomNumbers()
   /// Tells a wrong device key from a damaged database.
   let check: [UInt8]
   private let privatePart: SecretBytes

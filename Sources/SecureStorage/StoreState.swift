@@ -14,7 +14,12 @@ struct StoreState: Equatable {
   var digest = SetDigest()
 
   mutating func add(_ record: RecordIdentity, _ keys: StoreKeys) throws(StorageError) {
-    digest.add(try keys.digestElement(of: record))
+    add(try keys.digestElement(of: record))
+  }
+
+  /// Adds a record by what it adds to the digest.
+  mutating func add(_ element: SetDigest) {
+    digest.add(element)
     recordCount &+= 1
   }
 
@@ -35,7 +40,8 @@ struct StoreState: Equatable {
     writer.u64(digest.words.2)
     writer.u64(digest.words.3)
     return try writer.withMessage { (message) throws(StorageError) in
-      try Seal.close(message, key: keys.state, authenticating: Self.associatedData(keys))
+      try Seal.close(
+        message, key: keys.state, authenticating: Self.associatedData(keys), numbers: keys.numbers)
     }
   }
 

@@ -5,7 +5,7 @@ import CryptoCore
 /// Every call throws `.noSpace`, `.io` or `.databaseDamaged`; the whole commit is undone when the closure lets the
 /// error through.
 public struct Transaction: ~Copyable {
-  private let store: SecureStore
+  let store: SecureStore
   private var keys: StoreKeys { store.keys }
   private var statements: Statements { store.statements }
 
@@ -18,7 +18,7 @@ public struct Transaction: ~Copyable {
   /// Writes a token's record, new or in place of the old one.
   public func put(_ token: StoredToken) throws(StorageError) {
     try forgetToken(token.token)
-    let record = try RecordIdentity(newVersionOf: .token, token: token.token, id: 0)
+    let record = try RecordIdentity(newVersionOf: .token, token: token.token, id: 0, keys)
     let sealed = try keys.sealWhole(token.content, of: record)
     statements.putToken.bind(1, token.token)
     statements.putToken.bind(2, record.version)
@@ -41,29 +41,19 @@ public struct Transaction: ~Copyable {
 
   // MARK: Objects
 
-  /// Adds an object and gives it an id. `privatePart`'s key must be the token's.
-  public func insert(
-    token: UInt32, publicPart: [UInt8], privatePart: NewPrivatePart? = nil
-  ) throws(StorageError) -> StoredObject {
-    let id = store.working.nextObjectID
-    store.working.nextObjectID += 1
-    let record = try RecordIdentity(newVersionOf: .object, token: token, id: id)
-    var sealedPrivatePart: SealedPrivatePart?
-    if let privatePart {
-      precondition(privatePart.key.token == token, "a private part is sealed for its own token")
-      sealedPrivatePart = try keys.sealPrivatePart(privatePart.content, of: record, with: privatePart.key)
-    }
-    let sealed = try keys.sealPublicPart(publicPart, of: record, beside: sealedPrivatePart)
+  /// Writes a new object that `SecureStore.prepare` sealed.
+  public func insert(_ prepared: PreparedObject) throws(StorageError) -> StoredObject {
+    let object = prepared.object
     let row = statements.insertObject
-    row.bind(1, id)
-    row.bind(2, token)
-    row.bind(3, record.version)
-    row.bind(4, sealedPrivatePart?.version ?? 0)
-    try row.bind(5, sealed)
-    try row.bind(6, sealedPrivatePart?.bytes)
+    row.bind(1, object.id)
+    row.bind(2, object.token)
+    row.bind(3, prepared.version)
+    row.bind(4, object.privatePart?.version ?? 0)
+    try row.bind(5, prepared.sealedPublicPart)
+    try row.bind(6, object.privatePart?.bytes)
     try row.run()
-    try store.working.add(record, keys)
-    return StoredObject(token: token, id: id, publicPart: publicPart, privatePart: sealedPrivatePart)
+    store.working.add(prepared.digestElement)
+    return object
   }
 
   /// Replaces an object's public part, and its private part as `privatePart` says. Throws `.notFound`, `.corrupt`.
@@ -73,7 +63,7 @@ public struct Transaction: ~Copyable {
     guard let (old, oldRecord) = try store.storedObject(id, of: token) else {
       throw .notFound(.object(token: token, id: id))
     }
-    let record = try RecordIdentity(newVersionOf: .object, token: token, id: id)
+    let record = try RecordIdentity(newVersionOf: .object, token: token, id: id, keys)
     let sealedPrivatePart: SealedPrivatePart?
     switch privatePart {
     case .kept: sealedPrivatePart = old.privatePart
@@ -151,7 +141,7 @@ public struct Transaction: ~Copyable {
     if let version = try pinVersion(token, role) {
       try store.working.remove(RecordIdentity(.pin, token: token, id: UInt64(role.rawValue), version: version), keys)
     }
-    let record = try RecordIdentity(newVersionOf: .pin, token: token, id: UInt64(role.rawValue))
+    let record = try RecordIdentity(newVersionOf: .pin, token: token, id: UInt64(role.rawValue), keys)
     let sealed = try keys.sealWhole(pin.encoded(), of: record)
     statements.putPIN.bind(1, token)
     statements.putPIN.bind(2, role.rawValue)

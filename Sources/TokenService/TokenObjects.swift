@@ -105,20 +105,20 @@ extension Token {
   private func store(_ objects: [NewObject]) throws(ReturnValue) -> [StoredObject] {
     guard !objects.isEmpty else { return [] }
     let privateKey = reading { $0.privateKey }
-    var parts: [(publicPart: [UInt8], privatePart: NewPrivatePart?)] = []
+    var prepared: [PreparedObject] = []
     for object in objects {
       guard let key = object.attributes.bool(.private) ? privateKey : publicObjectKey else { throw .userNotLoggedIn }
-      let privatePart = StoredForm.privatePart(object.attributes, object.secrets)
-      parts.append(
-        (StoredForm.publicPart(object.attributes), privatePart.map { NewPrivatePart($0, key: key) }))
+      let privatePart = StoredForm.privatePart(object.attributes, object.secrets).map { NewPrivatePart($0, key: key) }
+      let publicPart = StoredForm.publicPart(object.attributes)
+      prepared.append(
+        try storing { () throws(StorageError) in
+          try store.prepare(token: slot, publicPart: publicPart, privatePart: privatePart)
+        })
     }
     return try storing { () throws(StorageError) in
       try store.commit { (transaction) throws(StorageError) in
         var stored: [StoredObject] = []
-        for part in parts {
-          stored.append(
-            try transaction.insert(token: slot, publicPart: part.publicPart, privatePart: part.privatePart))
-        }
+        for object in prepared { stored.append(try transaction.insert(object)) }
         return stored
       }
     }

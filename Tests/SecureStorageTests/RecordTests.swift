@@ -315,7 +315,7 @@ struct RecordTests {
   @Test("the set digest does not depend on order and undoes what it did")
   func setDigest() throws {
     let keys = try StoreKeys(deviceKey: .random(count: 32), storeID: [UInt8](repeating: 7, count: 16))
-    let records = try (0..<40).map { try RecordIdentity(newVersionOf: .object, token: 1, id: UInt64($0)) }
+    let records = try (0..<40).map { try RecordIdentity(newVersionOf: .object, token: 1, id: UInt64($0), keys) }
     var forward = SetDigest()
     for record in records { forward.add(try keys.digestElement(of: record)) }
     var backward = SetDigest()

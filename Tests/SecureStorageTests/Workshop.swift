@@ -70,6 +70,15 @@ func openCheaply(_ directory: String) throws(StorageError) -> SecureStore {
   try SecureStore.open(directory: directory, schema: .current, pinCost: PINCost(n: 16, r: 1, p: 1))
 }
 
+extension Transaction {
+  /// Seals an object and writes it, in one.
+  func insert(
+    token: UInt32, publicPart: [UInt8], privatePart: NewPrivatePart? = nil
+  ) throws(StorageError) -> StoredObject {
+    try insert(store.prepare(token: token, publicPart: publicPart, privatePart: privatePart))
+  }
+}
+
 extension SecureStore {
   @discardableResult
   func insert(_ text: String, token: UInt32 = 1, secret: NewPrivatePart? = nil) throws(StorageError) -> StoredObject {
