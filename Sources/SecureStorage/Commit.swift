@@ -49,6 +49,12 @@ final class Writer {
       _ = word.wait(while: Signal.none.rawValue, timeout: nil)
     }
   }
+
+  /// Sleeps until there is a signal, or `timeout` nanoseconds have passed; a wake-up without a reason counts as that.
+  func wait(timeout: UInt64) { _ = word.wait(while: Signal.none.rawValue, timeout: timeout) }
+
+  /// Forgets the signal it had, to wait for another.
+  func resetSignal() { word.storeRelaxed(Signal.none.rawValue) }
 }
 
 /// How durable the anchor's counter is when a commit returns.
@@ -84,14 +90,42 @@ extension SecureStore {
   private func commit(_ writer: Writer) throws(StorageError) {
     monitor.lock()
     waitingWriters.append(writer)
-    let leads = !isLed
+    let isAlone = !isLed
     isLed = true
+    let isAwaited = isGathering && waitingWriters.count >= expectedWriters
+    if isAwaited { isGathering = false }
     monitor.unlock()
-    if leads || writer.wait() == .lead { lead(writer) }
+    // The last one who was waited for leads, so that nobody has to be woken for it.
+    if isAwaited || ((isAlone || writer.wait() == .lead) && gather(writer)) {
+      lead(writer)
+    } else {
+      _ = writer.wait()
+    }
     try writer.outcome?.get()
   }
 
-  /// Commits for all who are in line, `writer` being the first of them, and hands the line over.
+  /// Waits for more writers if more are expected; false when one of them has taken the lead.
+  ///
+  /// Those who shared the last commit were let go a moment ago and may be on their way back. Going without them costs them the
+  /// time of a commit, so half of that is waited.
+  private func gather(_ writer: Writer) -> Bool {
+    monitor.lock()
+    if waitingWriters.count >= expectedWriters {
+      monitor.unlock()
+      return true
+    }
+    isGathering = true
+    writer.resetSignal()
+    monitor.unlock()
+    writer.wait(timeout: lastCommitNanoseconds / 2)
+    monitor.lock()
+    let leads = isGathering
+    isGathering = false
+    monitor.unlock()
+    return leads
+  }
+
+  /// Commits for all who are in line, `writer` among them, and hands the line over.
   private func lead(_ writer: Writer) {
     monitor.lock()
     // Readers that found a transaction open come before the next one.
@@ -103,9 +137,12 @@ extension SecureStore {
 
     // Those who waited for the last commit have gone on meanwhile.
     if database.logFrameCount >= Self.checkpointFrameCount { database.checkpoint() }
+    let start = MonotonicClock.now()
     write(batch)
 
     monitor.lock()
+    lastCommitNanoseconds = MonotonicClock.now() - start
+    expectedWriters = min(batch.count + waitingWriters.count, Self.largestBatch)
     isWriting = false
     let next = waitingWriters.first
     isLed = next != nil

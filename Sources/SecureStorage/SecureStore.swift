@@ -26,6 +26,11 @@ public final class SecureStore: @unchecked Sendable {
   /// Whether a writer leads the line, and whether it has the database to itself.
   var isLed = false
   var isWriting = false
+  /// Whether the one who leads waits for more writers, one of whom may lead then.
+  var isGathering = false
+  /// How many writers the last commit had or made wait, and how long it took.
+  var expectedWriters = 1
+  var lastCommitNanoseconds: UInt64 = 0
   /// Set when it is not known what is on disk.
   var failure: StorageError?
   /// Readers that wait for the open transaction to end.

@@ -42,6 +42,71 @@ struct CommitTests {
     }
   }
 
+  @Test("more writers at once than a commit takes are all served", .timeLimit(.minutes(1)))
+  func manyWriters() throws {
+    let count = 150
+    do {
+      let store = try workshop.open()
+      for round in 0..<3 {
+        let before = store.transactionCount
+        onThreads(count) { thread in
+          do throws(StorageError) {
+            try store.insert("\(round)/\(thread)")
+          } catch { Issue.record("\(error)") }
+        }
+        #expect(store.transactionCount - before < count)
+      }
+      // One who is alone again is not kept waiting for the others.
+      try store.insert("alone")
+    }
+    let expected = (0..<3).flatMap { round in (0..<count).map { "\(round)/\($0)" } } + ["alone"]
+    #expect(try workshop.open().texts().sorted() == expected.sorted())
+  }
+
+  @Test("a writer that is refused first in a shared commit takes nothing from those after it")
+  func firstRefused() throws {
+    do {
+      let store = try workshop.open()
+      onThreads(6) { thread in
+        for number in 0..<60 {
+          let isRefused = thread < 3
+          do throws(StorageError) {
+            try store.commit { (transaction) throws(StorageError) in
+              _ = try transaction.insert(token: 1, publicPart: Array("\(thread)/\(number)".utf8))
+              if isRefused { throw .pinNotSet }
+            }
+            if isRefused { Issue.record("accepted") }
+          } catch {
+            if !isRefused || error != .pinNotSet { Issue.record("\(error)") }
+          }
+        }
+      }
+    }
+    let expected = (3..<6).flatMap { thread in (0..<60).map { "\(thread)/\($0)" } }
+    #expect(try workshop.open().texts().sorted() == expected.sorted())
+  }
+
+  @Test("objects are written in any order, and no id is given twice")
+  func preparedObjects() throws {
+    var ids: [UInt64] = []
+    do {
+      let store = try workshop.open()
+      let prepared = try ["first", "second", "third"].map {
+        try store.prepare(token: 1, publicPart: Array($0.utf8))
+      }
+      // The second is never written.
+      for object in [prepared[2], prepared[0]] {
+        let written = try store.commit { (transaction) throws(StorageError) in try transaction.insert(object) }
+        ids.append(written.id)
+      }
+      #expect(ids[0] == ids[1] + 2)
+      #expect(try store.insert("fourth").id == ids[0] + 1)
+    }
+    let store = try workshop.open()
+    #expect(try store.texts() == ["first", "third", "fourth"])
+    #expect(try store.insert("fifth").id == ids[0] + 2)
+  }
+
   @Test("readers see durable content only and are not shut out by writers", .timeLimit(.minutes(1)))
   func readers() throws {
     let store = try workshop.open()
