@@ -72,7 +72,7 @@ final class Library: Sendable {
   private let state = Mutex(State())
   let sessions = SessionTable()
   /// Counts the calls of C_Finalize; C_WaitForSlotEvent sleeps on it.
-  private let finalizations = FinalizationCounter()
+  private let finalizations = SleepingPlace()
 
   var isInitialized: Bool {
     @inline(__always) get { initialized.load(ordering: .acquiring) }
@@ -97,7 +97,7 @@ final class Library: Sendable {
       state.world = nil
       state.sharedMemories = [:]
     }
-    finalizations.advance()
+    finalizations.wakeAll()
   }
 
   private func connect(_ state: inout State) throws(ReturnValue) {
@@ -168,34 +168,7 @@ final class Library: Sendable {
 
   /// Sleeps until C_Finalize.
   func waitForFinalization() throws(ReturnValue) -> Never {
-    finalizations.wait { self.isInitialized }
+    finalizations.sleep { self.isInitialized }
     throw .cryptokiNotInitialized
-  }
-}
-
-/// A counter that threads sleep on (a futex), so that a blocked thread costs nothing.
-private final class FinalizationCounter: Sendable {
-  private let word: SharedWord
-
-  init() {
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: 4, alignment: 4)
-    memory.storeBytes(of: 0, as: UInt32.self)
-    word = SharedWord(memory)
-  }
-
-  deinit { word.address.deallocate() }
-
-  func advance() {
-    _ = word.add(1)
-    _ = word.wake(Int32.max)
-  }
-
-  /// Sleeps while `condition` holds; it is looked at after each advance.
-  func wait(while condition: () -> Bool) {
-    while true {
-      let count = word.load()
-      guard condition() else { return }
-      _ = word.wait(while: count, timeout: nil)
-    }
   }
 }

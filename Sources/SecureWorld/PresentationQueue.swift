@@ -63,23 +63,16 @@ final class PresentationQueue: Sendable {
 
 /// Opened once, by another thread.
 private final class Gate: Sendable {
-  private let word: SharedWord
-
-  init() {
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: 4, alignment: 4)
-    memory.storeBytes(of: 0, as: UInt32.self)
-    word = SharedWord(memory)
-  }
-
-  deinit { word.address.deallocate() }
+  private let isOpen = Atomic<Bool>(false)
+  private let place = SleepingPlace()
 
   func open() {
-    word.store(1)
-    word.wake(.max)
+    isOpen.store(true, ordering: .releasing)
+    place.wakeAll()
   }
 
   func wait() {
-    while word.load() == 0 { _ = word.wait(while: 0, timeout: nil) }
+    place.sleep { !isOpen.load(ordering: .acquiring) }
   }
 }
 
