@@ -84,7 +84,8 @@ public struct ConfigurationPlaces: Equatable, Sendable {
     let bytes = [UInt8](unsafeUninitializedCapacity: ConfigurationPlaces.fileByteLimit + 1) { memory, count in
       do throws(SystemError) {
         while count < memory.count {
-          let part = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(memory)[count...]))
+          let part = try file.read(
+            into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(memory)[count...]))
           if part == 0 { break }
           count += part
         }
