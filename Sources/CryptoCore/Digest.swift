@@ -42,11 +42,10 @@ public final class Digest {
     guard let start = output.baseAddress, output.count >= algorithm.digestByteCount else {
       throw CryptoError(.bufferTooSmall, in: "Digest.finish")
     }
-    return try preservingErrorQueue { () throws(CryptoError) in
-      let status = EVP_DigestFinal_ex(context, start.assumingMemoryBound(to: UInt8.self), nil)
-      try check(status, "EVP_DigestFinal_ex")
-      return algorithm.digestByteCount
+    guard EVP_DigestFinal_ex(context, start.assumingMemoryBound(to: UInt8.self), nil) == 1 else {
+      throw CryptoError(.libraryFailure, in: "EVP_DigestFinal_ex")
     }
+    return algorithm.digestByteCount
   }
 
   public func finish() throws(CryptoError) -> [UInt8] {

@@ -29,6 +29,14 @@ public struct AttributeType: NamedConstant {
     default: self
     }
   }
+
+  /// Whether the value is a template (CKA_WRAP_TEMPLATE and its kin), not numbers or bytes.
+  @inlinable public var holdsTemplate: Bool {
+    switch published {
+    case .wrapTemplate, .unwrapTemplate, .deriveTemplate, .encapsulateTemplate, .decapsulateTemplate: true
+    default: false
+    }
+  }
 }
 
 extension AttributeType {

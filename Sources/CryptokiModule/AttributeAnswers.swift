@@ -2,48 +2,46 @@ import CCryptoki
 import Cryptoki
 import TokenProtocol
 
-/// Writes the answers of C_GetAttributeValue into the caller's template, each by the five cases of PKCS#11 3.2, 5.7.5.
-///
-/// All attributes are answered; then throws the error that one of them calls for: CKR_ATTRIBUTE_SENSITIVE before
-/// CKR_ATTRIBUTE_TYPE_INVALID before CKR_BUFFER_TOO_SMALL.
-func write(
-  _ answers: [AttributeAnswer], to template: UnsafeMutableBufferPointer<CK_ATTRIBUTE>
-) throws(ReturnValue) {
-  var sensitive = false
-  var absent = false
-  var short = false
-  for (index, answer) in answers.enumerated() where index < template.count {
+/// Answers of C_GetAttributeValue on their way into the caller's template, each by the five cases of PKCS#11 3.2, 5.7.5.
+struct AttributeAnswers {
+  private var isSensitive = false
+  private var isAbsent = false
+  private var isShort = false
+
+  /// Writes one answer.
+  mutating func write(_ answer: LentAttributeAnswer, to attribute: inout CK_ATTRIBUTE) {
     switch answer {
     case .sensitive:
-      sensitive = true
-      template[index].ulValueLen = Amount.unavailable
+      isSensitive = true
+      attribute.ulValueLen = Amount.unavailable
     case .absent:
-      absent = true
-      template[index].ulValueLen = Amount.unavailable
-    case .value(.bytes(let value)):
-      if !write(value, to: &template[index]) { short = true }
-    case .value(.template(let nested)):
-      if !write(nested, to: &template[index]) { short = true }
+      isAbsent = true
+      attribute.ulValueLen = Amount.unavailable
+    case .bytes(let value):
+      if !CryptokiModule.write(value, to: &attribute) { isShort = true }
+    case .template(let nested):
+      if !CryptokiModule.write(nested, to: &attribute) { isShort = true }
     }
   }
-  if sensitive { throw .attributeSensitive }
-  if absent { throw .attributeTypeInvalid }
-  if short { throw .bufferTooSmall }
+
+  /// Once all attributes are answered, throws the error that one of them calls for: CKR_ATTRIBUTE_SENSITIVE before
+  /// CKR_ATTRIBUTE_TYPE_INVALID before CKR_BUFFER_TOO_SMALL.
+  func end() throws(ReturnValue) {
+    if isSensitive { throw .attributeSensitive }
+    if isAbsent { throw .attributeTypeInvalid }
+    if isShort { throw .bufferTooSmall }
+  }
 }
 
 /// Whether there was room for the value.
-private func write(_ value: [UInt8], to attribute: inout CK_ATTRIBUTE) -> Bool {
+private func write(_ value: UnsafeRawBufferPointer, to attribute: inout CK_ATTRIBUTE) -> Bool {
   let byteCount = UInt(value.count)
   if let destination = attribute.pValue {
     guard attribute.ulValueLen >= byteCount else {
       attribute.ulValueLen = Amount.unavailable
       return false
     }
-    value.withUnsafeBytes { source in
-      if let start = source.baseAddress, source.count > 0 {
-        destination.copyMemory(from: start, byteCount: source.count)
-      }
-    }
+    if let start = value.baseAddress, value.count > 0 { destination.copyMemory(from: start, byteCount: value.count) }
   }
   attribute.ulValueLen = byteCount
   return true
@@ -51,8 +49,9 @@ private func write(_ value: [UInt8], to attribute: inout CK_ATTRIBUTE) -> Bool {
 
 /// Whether there was room for the template and for every value in it. The inner buffers are the caller's; the inner
 /// types are ignored on input and set on output.
-private func write(_ nested: [Attribute], to attribute: inout CK_ATTRIBUTE) -> Bool {
-  let byteCount = UInt(nested.count * MemoryLayout<CK_ATTRIBUTE>.stride)
+private func write(_ nested: AttributeEntries, to attribute: inout CK_ATTRIBUTE) -> Bool {
+  let count = nested.reduce(0) { count, _ in count + 1 }
+  let byteCount = UInt(count * MemoryLayout<CK_ATTRIBUTE>.stride)
   guard let destination = attribute.pValue else {
     attribute.ulValueLen = byteCount
     return true
@@ -64,14 +63,13 @@ private func write(_ nested: [Attribute], to attribute: inout CK_ATTRIBUTE) -> B
   attribute.ulValueLen = byteCount
   let elements = destination.assumingMemoryBound(to: CK_ATTRIBUTE.self)
   var fits = true
-  for (index, element) in nested.enumerated() {
-    elements[index].type = UInt(element.type.rawValue)
-    switch element.value {
-    case .bytes(let value):
-      if !write(value, to: &elements[index]) { fits = false }
-    case .template:
+  for (index, entry) in nested.enumerated() {
+    elements[index].type = UInt(entry.type.rawValue)
+    if entry.type.holdsTemplate {
       // Templates lie one deep only.
       elements[index].ulValueLen = Amount.unavailable
+      fits = false
+    } else if !write(nested[entry], to: &elements[index]) {
       fits = false
     }
   }

@@ -17,8 +17,7 @@ extension SessionOperations {
     }
     try HostCryptography.prepare()
     do throws(CryptoError) {
-      if let idle = idleDigest, idle.algorithm == hash {
-        idleDigest = nil
+      if let idle = idleDigest.take(), idle.algorithm == hash {
         try idle.reset()
         digest = DigestState(digest: idle)
       } else {
@@ -31,16 +30,15 @@ extension SessionOperations {
 
   /// Runs one call of the active digest. What it throws ends it, but for CKR_BUFFER_TOO_SMALL and CKR_OPERATION_ACTIVE.
   mutating func digestStep(_ body: (inout DigestState) throws(ReturnValue) -> Progress) throws(ReturnValue) {
-    guard var state = digest else { throw .operationNotInitialized }
+    guard var state = digest.take() else { throw .operationNotInitialized }
     do throws(ReturnValue) {
       if try body(&state) == .ended {
         idleDigest = state.digest
-        digest = nil
       } else {
         digest = state
       }
     } catch {
-      if error != .bufferTooSmall, error != .operationActive { digest = nil }
+      if error == .bufferTooSmall || error == .operationActive { digest = state }
       throw error
     }
   }

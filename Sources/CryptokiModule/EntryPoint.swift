@@ -16,9 +16,10 @@ func returning(_ body: () throws(ReturnValue) -> Void) -> CK_RV {
 @inline(__always)
 func inLibrary(_ body: (Library) throws(ReturnValue) -> Void) -> CK_RV {
   returning { () throws(ReturnValue) in
-    let library = Library.current
-    guard library.isInitialized else { throw .cryptokiNotInitialized }
-    try body(library)
+    try Library.withCurrent { (library) throws(ReturnValue) in
+      guard library.isInitialized else { throw .cryptokiNotInitialized }
+      try body(library)
+    }
   }
 }
 

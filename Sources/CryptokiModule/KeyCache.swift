@@ -68,8 +68,9 @@ final class KeyCache: Sendable {
   /// Throws CKR_KEY_HANDLE_INVALID for a handle that names no key that this session sees.
   func find(_ handle: UInt64, in session: Session) throws(ReturnValue) -> KnownKey {
     guard handle != 0 else { throw .keyHandleInvalid }
-    // Read before the question: an answer that is overtaken by a change is kept under the older generation and asked
-    // anew.
+    // Both read before the question: an answer that is overtaken by a change is kept under the older generation and asked
+    // anew, and one that a removal overtook is not kept.
+    let removals = removals.load(ordering: .acquiring)
     let generation = session.slot.connection.generation
     if let known = content.withLock({ $0.generation == generation ? $0.keys[handle] : nil }) { return known }
     let description: KeyDescription
@@ -82,6 +83,7 @@ final class KeyCache: Sendable {
     }
     let key = KnownKey(handle: handle, description: description)
     content.withLock { content in
+      guard removals == self.removals.load(ordering: .relaxed) else { return }
       if content.generation != generation || content.keys.count >= Self.capacity {
         content.keys.removeAll(keepingCapacity: true)
         content.generation = generation
@@ -91,8 +93,18 @@ final class KeyCache: Sendable {
     return key
   }
 
+  /// Forgets the key of an object that was destroyed: of session objects the generation says nothing.
+  func remove(_ handle: UInt64) {
+    content.withLock {
+      $0.keys[handle] = nil
+      removals.wrappingAdd(1, ordering: .releasing)
+    }
+  }
+
   func removeAll() {
-    content.withLock { $0.keys.removeAll() }
-    removals.wrappingAdd(1, ordering: .releasing)
+    content.withLock {
+      $0.keys.removeAll()
+      removals.wrappingAdd(1, ordering: .releasing)
+    }
   }
 }

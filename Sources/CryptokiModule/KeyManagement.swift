@@ -17,7 +17,12 @@ public func C_GenerateKey(
     let request = MakeKey(
       session: session.announced(), mechanism: try Mechanism(reading: mechanism),
       template: try readTemplate(template, count))
-    key.pointee = try session.slot.request(.generateKey, request, options: .long, reading: readHandle)
+    // A secret key is random bytes: what takes long is to make it durable.
+    let isOnToken = request.template.withEntries { template in
+      template.contains { $0.type == .token && template[$0].first == 1 }
+    }
+    key.pointee = try session.slot.request(
+      .generateKey, request, options: isOnToken ? .long : [], reading: readHandle)
   }
 }
 

@@ -21,23 +21,34 @@ final class Library: Sendable {
   private static let page = ForkWipedPage()
 
   /// This process's library.
-  static var current: Library {
+  static var current: Library { unmanaged.takeUnretainedValue() }
+
+  /// Lends this process's library. It is never given up, so that no reference to it need be counted.
+  @inline(__always)
+  static func withCurrent<R>(_ body: (Library) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
+    let result: Result<R, ReturnValue> = unmanaged._withUnsafeGuaranteedRef { library in
+      do throws(ReturnValue) { return .success(try body(library)) } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+
+  private static var unmanaged: Unmanaged<Library> {
     @inline(__always) get {
       if let pointer = UnsafeRawPointer(bitPattern: UInt(reference.load())) {
-        return Unmanaged<Library>.fromOpaque(pointer).takeUnretainedValue()
+        return Unmanaged<Library>.fromOpaque(pointer)
       }
       return makeCurrent()
     }
   }
 
   @inline(never)
-  private static func makeCurrent() -> Library {
+  private static func makeCurrent() -> Unmanaged<Library> {
     _ = forkHandler
     let made = Unmanaged.passRetained(Library())
     let winner = reference.compareExchange(expected: 0, desired: UInt64(UInt(bitPattern: made.toOpaque())))
-    guard let pointer = UnsafeRawPointer(bitPattern: UInt(winner)) else { return made.takeUnretainedValue() }
+    guard let pointer = UnsafeRawPointer(bitPattern: UInt(winner)) else { return made }
     made.release()  // another thread was first
-    return Unmanaged<Library>.fromOpaque(pointer).takeUnretainedValue()
+    return Unmanaged<Library>.fromOpaque(pointer)
   }
 
   /// Registered once. In the child, nothing of the parent's may be used, not even to be freed; its copy of the
@@ -110,20 +121,25 @@ final class Library: Sendable {
 
   /// The secure world; one that has died is replaced by a new one.
   func world() throws(ReturnValue) -> SecureWorld {
+    try withWorld { world in copy world }
+  }
+
+  @inline(__always)
+  private func withWorld<R>(_ body: (borrowing SecureWorld) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
     try state.withLock { (state) throws(ReturnValue) in
       guard initialized.load(ordering: .acquiring) else { throw .cryptokiNotInitialized }
-      if let world = state.world, !world.connection.findsDead() { return world }
-      try connect(&state)
-      guard let world = state.world else { throw .deviceRemoved }
-      return world
+      if state.world?.connection.findsDead() != false { try connect(&state) }
+      guard state.world != nil else { throw .deviceRemoved }
+      return try body(state.world!)
     }
   }
 
   /// The slot with this number. Throws CKR_SLOT_ID_INVALID.
   func slot(_ id: CK_SLOT_ID) throws(ReturnValue) -> Slot {
-    let slots = try world().slots
-    guard let index = Int(exactly: id), slots.indices.contains(index) else { throw .slotIDInvalid }
-    return slots[index]
+    try withWorld { (world) throws(ReturnValue) in
+      guard let index = Int(exactly: id), world.slots.indices.contains(index) else { throw .slotIDInvalid }
+      return world.slots[index]
+    }
   }
 
   /// The open session with this handle.

@@ -42,6 +42,7 @@ public func C_DestroyObject(_ session: CK_SESSION_HANDLE, _ object: CK_OBJECT_HA
       return session.slot.connection.client.release(try session.restricted.remove(object))
     }
     try session.slot.request(.destroyObject, ObjectRequest(session: session.announced(), object: UInt64(object)))
+    session.slot.keys.remove(UInt64(object))
   }
 }
 
@@ -71,26 +72,34 @@ public func C_GetAttributeValue(
 ) -> CK_RV {
   inSession(session) { (session, _) throws(ReturnValue) in
     let template = try callerTemplate(template, count)
+    var answers = AttributeAnswers()
     if RestrictedObjects.isHandle(object) {
       let entry = try session.restricted.find(object)
-      return try write(
-        template.map { attribute in
-          UInt32(exactly: attribute.type).flatMap { entry.attribute(AttributeType(rawValue: $0)) }
-            .map { .value($0) } ?? .absent
-        }, to: template)
+      for index in template.indices {
+        let value = template[index].knownType.flatMap { entry.attribute($0) }
+        if let value {
+          value.withUnsafeBytes { answers.write(.bytes($0), to: &template[index]) }
+        } else {
+          answers.write(.absent, to: &template[index])
+        }
+      }
+      return try answers.end()
     }
-    // A type beyond 32 bits is one that no object has; it keeps its place among the answers.
-    let known = template.indices.filter { UInt32(exactly: template[$0].type) != nil }
-    let request = GetAttributes(
-      session: session.announced(), object: UInt64(object),
-      types: known.map { AttributeType(rawValue: UInt32(truncatingIfNeeded: template[$0].type)) })
-    let received = try session.slot.request(.getAttributes, request) { (reader) throws(WireError) in
-      try reader.attributeAnswers()
+    var request = GetAttributes(session: session.announced(), object: UInt64(object), types: [])
+    request.types.reserveCapacity(template.count)
+    for attribute in template {
+      if let type = attribute.knownType { request.types.append(type) }
     }
-    guard received.count == known.count else { throw .deviceError }
-    var answers = [AttributeAnswer](repeating: .absent, count: template.count)
-    for (answer, index) in zip(received, known) { answers[index] = answer }
-    try write(answers, to: template)
+    let count = request.types.count
+    try session.slot.request(.getAttributes, request) { (reader) throws(WireError) in
+      guard try reader.attributeAnswerCount() == count else { throw .invalid }
+      // A type beyond 32 bits keeps its place among the answers.
+      for index in template.indices {
+        let answer: LentAttributeAnswer = template[index].knownType == nil ? .absent : try reader.attributeAnswer()
+        answers.write(answer, to: &template[index])
+      }
+    }
+    try answers.end()
   }
 }
 
@@ -113,14 +122,15 @@ public func C_FindObjectsInit(
   inSession(session) { (session, operations) throws(ReturnValue) in
     guard operations.search == nil else { throw .operationActive }
     let request = TemplateRequest(session: session.announced(), template: try readTemplate(template, count))
-    let handles = try session.slot.request(.findObjects, request) { (reader) throws(WireError) -> [UInt64] in
+    var handles = try session.slot.request(.findObjects, request) { (reader) throws(WireError) -> [UInt64] in
       let count = try reader.count(ofElementsAtLeast: 8)
       var handles: [UInt64] = []
       handles.reserveCapacity(count)
       for _ in 0..<count { handles.append(try reader.u64()) }
       return handles
     }
-    operations.search = SearchState(handles: handles + session.restricted.find(matching: request.template))
+    session.restricted.appendAll(matching: request.template, to: &handles)
+    operations.search = SearchState(handles: handles)
   }
 }
 
@@ -129,15 +139,14 @@ public func C_FindObjects(
   _ session: CK_SESSION_HANDLE, _ objects: CK_OBJECT_HANDLE_PTR?, _ capacity: CK_ULONG, _ count: CK_ULONG_PTR?
 ) -> CK_RV {
   inSession(session) { (_, operations) throws(ReturnValue) in
-    guard let search = operations.search else { throw .operationNotInitialized }
+    guard operations.search != nil else { throw .operationNotInitialized }
     let count = try place(count)
-    guard objects != nil || capacity == 0 else { throw .argumentsBad }
-    let given = search.handles[search.next...].prefix(Int(clamping: capacity))
-    if let objects {
-      for (index, handle) in given.enumerated() { objects[index] = UInt(handle) }
+    guard let objects else {
+      guard capacity == 0 else { throw .argumentsBad }
+      count.pointee = 0
+      return
     }
-    count.pointee = UInt(given.count)
-    operations.search?.next = given.endIndex
+    count.pointee = operations.search?.give(to: objects, capacity) ?? 0
   }
 }
 

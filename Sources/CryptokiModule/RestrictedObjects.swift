@@ -31,11 +31,14 @@ final class RestrictedObjects: Sendable {
   private static let mark: UInt64 = 1 << 62
 
   private let content = Mutex(Content())
+  /// Whether there ever was an object: most processes have none, and need not look.
+  private let isUsed = Atomic<Bool>(false)
 
   static func isHandle(_ handle: CK_OBJECT_HANDLE) -> Bool { UInt64(handle) & mark != 0 }
 
   func add(_ object: UInt64, _ kind: Kind, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
-    content.withLock { content in
+    isUsed.store(true, ordering: .relaxed)
+    return content.withLock { content in
       content.next += 1
       let handle = Self.mark | content.next
       content.entries[handle] = Entry(object: object, kind: kind, session: session)
@@ -79,22 +82,27 @@ final class RestrictedObjects: Sendable {
     return entry.object
   }
 
-  /// Takes out what belongs to sessions that end; the references are then to be released.
-  func remove(of sessions: Set<CK_SESSION_HANDLE>) -> [UInt64] {
-    content.withLock { content in
-      guard !content.entries.isEmpty else { return [] }
-      let ending = content.entries.filter { sessions.contains($0.value.session) }
+  /// Takes out what belongs to sessions that end, and has the references released.
+  func remove(of sessions: some Collection<Session>, release: (UInt64) -> Void) {
+    guard isUsed.load(ordering: .relaxed) else { return }
+    let handles = Set(sessions.map(\.handle))
+    let ending = content.withLock { content in
+      let ending = content.entries.filter { handles.contains($0.value.session) }
       for handle in ending.keys { content.entries[handle] = nil }
-      return ending.values.map(\.object)
+      return ending
     }
+    for entry in ending.values { release(entry.object) }
   }
 
-  /// The buffers whose attributes match a template, ascending.
-  func find(matching template: [Attribute]) -> [UInt64] {
+  /// Appends the buffers whose attributes match a template, ascending.
+  func appendAll(matching template: Template, to handles: inout [UInt64]) {
+    guard isUsed.load(ordering: .relaxed) else { return }
     let entries = content.withLock { $0.entries }
-    return entries.filter { _, entry in
+    handles += entries.filter { _, entry in
       guard case .buffer = entry.kind else { return false }
-      return template.allSatisfy { entry.attribute($0.type) == $0.value }
+      return template.withEntries { template in
+        template.allSatisfy { entry.attribute($0.type)?.elementsEqual(template[$0]) ?? false }
+      }
     }.keys.sorted()
   }
 
@@ -109,22 +117,18 @@ final class RestrictedObjects: Sendable {
 
 extension RestrictedObjects.Entry {
   /// An attribute's value, nil where a buffer has no such attribute. CKA_VALUE is none of them: nobody reads it.
-  func attribute(_ type: AttributeType) -> AttributeValue? {
+  func attribute(_ type: AttributeType) -> [UInt8]? {
     guard case .buffer(let useCase, let byteCount) = kind else { return nil }
     switch type {
-    case .class: return .ulong(UInt(CKO_STRONGROOM_BUFFER))
-    case .token, .modifiable, .copyable: return .bytes([0])
-    case .private, .destroyable: return .bytes([type == .destroyable ? 1 : 0])
-    case .valueLen: return .ulong(UInt(byteCount))
-    case AttributeType(rawValue: UInt32(CKA_STRONGROOM_USE_CASE)): return .ulong(UInt(useCase))
+    case .class: return number(UInt(CKO_STRONGROOM_BUFFER))
+    case .token, .modifiable, .copyable: return [0]
+    case .private, .destroyable: return [type == .destroyable ? 1 : 0]
+    case .valueLen: return number(UInt(byteCount))
+    case AttributeType(rawValue: UInt32(CKA_STRONGROOM_USE_CASE)): return number(UInt(useCase))
     default: return nil
     }
   }
-}
 
-extension AttributeValue {
   /// The bytes of a CK_ULONG.
-  static func ulong(_ value: UInt) -> AttributeValue {
-    .bytes(withUnsafeBytes(of: value) { [UInt8]($0) })
-  }
+  private func number(_ value: UInt) -> [UInt8] { withUnsafeBytes(of: value) { [UInt8]($0) } }
 }

@@ -116,6 +116,16 @@ struct SessionOperations {
 
 /// What C_FindObjectsInit found and C_FindObjects has not given out yet.
 struct SearchState {
-  var handles: [UInt64]
-  var next = 0
+  private let handles: [UInt64]
+  private var next = 0
+
+  init(handles: [UInt64]) { self.handles = handles }
+
+  /// Gives out the next handles, `capacity` of them at most, and answers how many.
+  mutating func give(to places: UnsafeMutablePointer<CK_OBJECT_HANDLE>, _ capacity: CK_ULONG) -> CK_ULONG {
+    let count = min(handles.count - next, Int(clamping: capacity))
+    for index in 0..<count { places[index] = UInt(handles[next + index]) }
+    next += count
+    return UInt(count)
+  }
 }

@@ -31,7 +31,7 @@ public func C_OpenSession(
 public func C_CloseSession(_ handle: CK_SESSION_HANDLE) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
     guard let session = library.sessions.remove(handle) else { throw .sessionHandleInvalid }
-    library.end([session], of: session.slot)
+    library.end(CollectionOfOne(session), of: session.slot)
   }
 }
 
@@ -42,23 +42,24 @@ public func C_CloseAllSessions(_ slotID: CK_SLOT_ID) -> CK_RV {
     let removed = library.sessions.sessions(ofSlot: slot.id).compactMap { library.sessions.remove($0.handle) }
     library.end(removed.filter { $0.slot === slot }, of: slot)
     // Sessions of a secure world that has died belong to a slot object of their own.
-    for session in removed where session.slot !== slot { library.end([session], of: session.slot) }
+    for session in removed where session.slot !== slot { library.end(CollectionOfOne(session), of: session.slot) }
   }
 }
 
 extension Library {
   /// Ends sessions that have left the table. The secure world is told when it keeps something for them, and with the
   /// last session of a token that somebody is logged in to (PKCS#11 3.2, 5.6.7: closing the last session logs out).
-  fileprivate func end(_ removed: [Session], of slot: Slot) {
+  fileprivate func end(_ removed: some Collection<Session>, of slot: Slot) {
     // First, without `lifecycle`: this waits for a call that is running in the session.
-    let announced = removed.filter { $0.close() }.flatMap { [$0.number, $0.number | Session.messageMark] }
+    var announced: [UInt32] = []
+    for session in removed where session.close() {
+      announced += [session.number, session.number | Session.messageMark]
+    }
     slot.lifecycle.withLock { _ in
       for session in removed { slot.count(session, -1) }
       let logsOut = slot.sessionCounts.all == 0 && slot.loggedIn != nil
       if !slot.connection.isDead {
-        for object in slot.connection.restricted.remove(of: Set(removed.map(\.handle))) {
-          slot.connection.client.release(object)
-        }
+        slot.connection.restricted.remove(of: removed) { slot.connection.client.release($0) }
       }
       if !announced.isEmpty || logsOut, !slot.connection.isDead {
         // Only a dead connection refuses, and with it everything of the session is gone.

@@ -67,7 +67,7 @@ final class SessionTable: Sendable {
   }
 
   /// Gives the places of removed sessions, and with them their numbers, to new ones.
-  func release(_ sessions: [Session]) {
+  func release(_ sessions: some Collection<Session>) {
     table.withLock { table in
       for session in sessions { table.free.append(Int(session.number) - 1) }
     }

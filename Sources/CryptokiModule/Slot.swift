@@ -18,12 +18,14 @@ final class Slot: Sendable {
 
   /// The user type plus 1; 0 when nobody is logged in. Kept for C_GetSessionInfo; the secure world decides by its own.
   private let login = Atomic<UInt>(0)
-  private let counts = Mutex(SessionCounts())
+  /// Written by who holds `lifecycle`.
+  private let readOnlyCount = Atomic<Int>(0)
+  private let readWriteCount = Atomic<Int>(0)
   private let mechanismTypes = Mutex<[UInt32]?>(nil)
 
   struct SessionCounts: Sendable {
-    var readOnly = 0
-    var readWrite = 0
+    let readOnly: Int
+    let readWrite: Int
     var all: Int { readOnly + readWrite }
   }
 
@@ -46,12 +48,17 @@ final class Slot: Sendable {
   }
 
   /// This process's open sessions.
-  var sessionCounts: SessionCounts { counts.withLock { $0 } }
+  var sessionCounts: SessionCounts {
+    SessionCounts(
+      readOnly: readOnlyCount.load(ordering: .relaxed), readWrite: readWriteCount.load(ordering: .relaxed))
+  }
 
-  /// Counts a session that was opened (1) or closed (-1).
+  /// Counts a session that was opened (1) or closed (-1). To be called with `lifecycle` held.
   func count(_ session: Session, _ change: Int) {
-    counts.withLock { counts in
-      if session.isReadWrite { counts.readWrite += change } else { counts.readOnly += change }
+    if session.isReadWrite {
+      readWriteCount.store(readWriteCount.load(ordering: .relaxed) + change, ordering: .relaxed)
+    } else {
+      readOnlyCount.store(readOnlyCount.load(ordering: .relaxed) + change, ordering: .relaxed)
     }
   }
 

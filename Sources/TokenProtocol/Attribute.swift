@@ -19,47 +19,58 @@ public enum AttributeValue: Sendable, Equatable {
   case template([Attribute])
 }
 
-/// How deep templates may lie within templates. The specification needs one level.
-private let deepestTemplate = 2
+/// A template in one allocation: `AttributeEntries`, in the order in which they were given.
+public struct Template: Sendable, Equatable, ExpressibleByArrayLiteral {
+  public private(set) var encoded: [UInt8]
 
-extension WireReader {
-  /// A list of attributes.
-  public mutating func template() throws(WireError) -> [Attribute] {
-    try template(depth: 0)
+  public init() { encoded = [] }
+
+  /// A template of `byteCount` bytes at most: 8 for each attribute, and the values.
+  public init(byteCount: Int, _ write: (inout EntryWriter) -> Void) {
+    encoded = [UInt8](unsafeUninitializedCapacity: byteCount) { memory, count in
+      var writer = EntryWriter(UnsafeMutableRawBufferPointer(memory))
+      write(&writer)
+      count = writer.count
+    }
   }
 
-  private mutating func template(depth: Int) throws(WireError) -> [Attribute] {
-    guard depth <= deepestTemplate else { throw .invalid }
-    let count = try count(ofElementsAtLeast: 9)
-    var attributes: [Attribute] = []
-    attributes.reserveCapacity(count)
-    for _ in 0..<count {
-      let type = AttributeType(rawValue: try u32())
-      if try bool() {
-        attributes.append(Attribute(type, .template(try template(depth: depth + 1))))
-      } else {
-        attributes.append(Attribute(type, .bytes(try bytes())))
+  public init(_ attributes: [Attribute]) {
+    let values = attributes.map { attribute in
+      switch attribute.value {
+      case .bytes(let value): value
+      case .template(let nested): Template(nested).encoded
       }
     }
-    return attributes
+    self.init(byteCount: values.reduce(0) { $0 + 8 + $1.count }) { writer in
+      for (attribute, value) in zip(attributes, values) { value.withUnsafeBytes { writer.put(attribute.type, $0) } }
+    }
+  }
+
+  public init(arrayLiteral attributes: Attribute...) { self.init(attributes) }
+
+  /// Lends the attributes.
+  @inline(__always)
+  public func withEntries<R, E: Error>(_ body: (AttributeEntries) throws(E) -> R) throws(E) -> R {
+    try encoded.span.withUnsafeBytes { (bytes) throws(E) in try body(AttributeEntries(bytes)) }
   }
 }
 
+extension WireReader {
+  /// A template. What its attributes may be is for the token to say.
+  public mutating func template() throws(WireError) -> Template {
+    let bytes = try lentBytes()
+    guard AttributeEntries(bytes).fillBytes else { throw .invalid }
+    return Template(encoded: [UInt8](bytes))
+  }
+}
+
+extension Template {
+  fileprivate init(encoded: [UInt8]) { self.encoded = encoded }
+}
+
 extension WireWriter {
-  /// A list of attributes.
-  public mutating func template(_ attributes: [Attribute]) {
-    u32(UInt32(truncatingIfNeeded: attributes.count))
-    for attribute in attributes {
-      u32(attribute.type.rawValue)
-      switch attribute.value {
-      case .bytes(let value):
-        bool(false)
-        bytes(value)
-      case .template(let nested):
-        bool(true)
-        template(nested)
-      }
-    }
+  public mutating func template(_ template: Template) {
+    bytes(template.encoded)
   }
 }
 
@@ -72,38 +83,65 @@ public enum AttributeAnswer: Sendable, Equatable {
   case absent
 }
 
+/// An `AttributeAnswer` that lies in a message or an object.
+public enum LentAttributeAnswer {
+  case bytes(UnsafeRawBufferPointer)
+  case template(AttributeEntries)
+  case sensitive
+  case absent
+
+  /// A copy.
+  public var answer: AttributeAnswer {
+    switch self {
+    case .bytes(let value): .value(.bytes([UInt8](value)))
+    case .template(let entries): .value(.template(entries.attributes))
+    case .sensitive: .sensitive
+    case .absent: .absent
+    }
+  }
+}
+
 extension WireReader {
+  /// The number of answers that follow.
+  public mutating func attributeAnswerCount() throws(WireError) -> Int { try count(ofElementsAtLeast: 1) }
+
+  /// One answer, lent from the message.
+  public mutating func attributeAnswer() throws(WireError) -> LentAttributeAnswer {
+    switch try u8() {
+    case 0: return .bytes(try lentBytes())
+    case 1:
+      let entries = AttributeEntries(try lentBytes())
+      guard entries.fillBytes else { throw .invalid }
+      return .template(entries)
+    case 2: return .sensitive
+    case 3: return .absent
+    default: throw .invalid
+    }
+  }
+
+  /// All answers.
   public mutating func attributeAnswers() throws(WireError) -> [AttributeAnswer] {
-    let count = try count(ofElementsAtLeast: 1)
+    let count = try attributeAnswerCount()
     var answers: [AttributeAnswer] = []
     answers.reserveCapacity(count)
-    for _ in 0..<count {
-      switch try u8() {
-      case 0: answers.append(.value(.bytes(try bytes())))
-      case 1: answers.append(.value(.template(try template())))
-      case 2: answers.append(.sensitive)
-      case 3: answers.append(.absent)
-      default: throw .invalid
-      }
-    }
+    for _ in 0..<count { answers.append(try attributeAnswer().answer) }
     return answers
   }
 }
 
 extension WireWriter {
-  public mutating func attributeAnswers(_ answers: [AttributeAnswer]) {
-    u32(UInt32(truncatingIfNeeded: answers.count))
-    for answer in answers {
-      switch answer {
-      case .value(.bytes(let value)):
-        u8(0)
-        bytes(value)
-      case .value(.template(let attributes)):
-        u8(1)
-        template(attributes)
-      case .sensitive: u8(2)
-      case .absent: u8(3)
-      }
+  public mutating func attributeAnswerCount(_ count: Int) { u32(UInt32(truncatingIfNeeded: count)) }
+
+  public mutating func attributeAnswer(_ answer: LentAttributeAnswer) {
+    switch answer {
+    case .bytes(let value):
+      u8(0)
+      bytes(value)
+    case .template(let entries):
+      u8(1)
+      bytes(entries.bytes)
+    case .sensitive: u8(2)
+    case .absent: u8(3)
     }
   }
 }

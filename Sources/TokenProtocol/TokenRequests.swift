@@ -166,9 +166,9 @@ public struct InSession: TokenRequest {
 /// A template in a session: C_CreateObject (reply: the handle, UInt64), C_FindObjectsInit (reply: a count and the handles).
 public struct TemplateRequest: TokenRequest {
   public var session: SessionReference
-  public var template: [Attribute]
+  public var template: Template
 
-  public init(session: SessionReference, template: [Attribute]) {
+  public init(session: SessionReference, template: Template) {
     self.session = session
     self.template = template
   }
@@ -189,9 +189,9 @@ public struct TemplateRequest: TokenRequest {
 public struct ObjectRequest: TokenRequest {
   public var session: SessionReference
   public var object: UInt64
-  public var template: [Attribute]
+  public var template: Template
 
-  public init(session: SessionReference, object: UInt64, template: [Attribute] = []) {
+  public init(session: SessionReference, object: UInt64, template: Template = []) {
     self.session = session
     self.object = object
     self.template = template
@@ -245,9 +245,9 @@ public struct MakeKey: TokenRequest {
   public var mechanism: Mechanism
   /// 0 for C_GenerateKey.
   public var key: UInt64
-  public var template: [Attribute]
+  public var template: Template
 
-  public init(session: SessionReference, mechanism: Mechanism, key: UInt64 = 0, template: [Attribute]) {
+  public init(session: SessionReference, mechanism: Mechanism, key: UInt64 = 0, template: Template) {
     self.session = session
     self.mechanism = mechanism
     self.key = key
@@ -273,11 +273,11 @@ public struct MakeKey: TokenRequest {
 public struct MakeKeyPair: TokenRequest {
   public var session: SessionReference
   public var mechanism: Mechanism
-  public var publicTemplate: [Attribute]
-  public var privateTemplate: [Attribute]
+  public var publicTemplate: Template
+  public var privateTemplate: Template
 
   public init(
-    session: SessionReference, mechanism: Mechanism, publicTemplate: [Attribute], privateTemplate: [Attribute]
+    session: SessionReference, mechanism: Mechanism, publicTemplate: Template, privateTemplate: Template
   ) {
     self.session = session
     self.mechanism = mechanism

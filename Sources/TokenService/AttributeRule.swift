@@ -19,7 +19,7 @@ enum AttributeKind: Sendable {
 }
 
 /// How an object comes to be: the columns of the footnotes.
-enum ObjectOrigin: Sendable {
+enum ObjectOrigin: Int, CaseIterable, Sendable {
   case create, generate, unwrap, derive
 }
 
@@ -80,6 +80,19 @@ enum AttributeDefault: Sendable {
   case empty
   case bool(Bool)
   case ulong(UInt)
+  /// As many zero bytes, until the token puts there what it computes.
+  case computed(Int)
+
+  /// The value; nil when there is none.
+  var bytes: [UInt8]? {
+    switch self {
+    case .absent: nil
+    case .empty: []
+    case .bool(let value): [value ? 1 : 0]
+    case .ulong(let value): value.attributeBytes
+    case .computed(let count): [UInt8](repeating: 0, count: count)
+    }
+  }
 }
 
 /// One line of an attribute table.
@@ -100,13 +113,25 @@ struct AttributeRule: Sendable {
   }
 }
 
+/// Some of a schema's rules: a bit for the place of each.
+typealias RulePlaces = UInt64
+
 /// The attributes that objects of one class and type may have.
-struct ObjectSchema: Sendable {
+final class ObjectSchema: Sendable {
   let objectClass: ObjectClass
   /// CKA_KEY_TYPE of keys, CKA_CERTIFICATE_TYPE of certificates; nil where the class has no types.
   let subtype: UInt?
-  /// Ascending by type.
+  /// Ascending by type; 64 at most. Class and type are what they are when the template is silent, which is for the reader
+  /// of the template to permit.
   let rules: [AttributeRule]
+  /// The entries of what an object has when the template is silent, in the order of the rules.
+  let defaults: [UInt8]
+  /// Where in them that of each rule begins, and the end.
+  let defaultStarts: [Int]
+  /// What templates must give, by origin.
+  private let required: [RulePlaces]
+  /// What is not revealed (footnote 7).
+  let secret: RulePlaces
 
   init(_ objectClass: ObjectClass, _ subtype: UInt?, _ tables: [AttributeRule]...) {
     self.objectClass = objectClass
@@ -114,20 +139,55 @@ struct ObjectSchema: Sendable {
     // A later table's line stands in place of an earlier one's.
     var byType: [AttributeType: AttributeRule] = [:]
     for rule in tables.joined() { byType[rule.type] = rule }
-    rules = byType.values.sorted { $0.type.rawValue < $1.type.rawValue }
+    byType[.class] = AttributeRule(.class, .ulong, default: .ulong(objectClass.rawValue))
+    if let subtype, let type = AttributeTable.subtypeAttribute(of: objectClass) {
+      byType[type] = AttributeRule(type, .ulong, default: .ulong(subtype))
+    }
+    let rules = byType.values.sorted { $0.type.rawValue < $1.type.rawValue }
+    precondition(rules.count <= RulePlaces.bitWidth, "each rule has a bit")
+    self.rules = rules
+    func places(_ footnote: AttributeFootnotes) -> RulePlaces {
+      rules.indices.reduce(0) { rules[$1].footnotes.contains(footnote) ? $0 | 1 << RulePlaces($1) : $0 }
+    }
+    required = ObjectOrigin.allCases.map { places(.required(at: $0)) }
+    secret = places(.secret)
+    var defaults = AttributeSet()
+    var starts = [0]
+    for rule in rules {
+      if let value = rule.defaultValue.bytes { defaults.set(rule.type, value) }
+      starts.append(defaults.encoded.count)
+    }
+    self.defaults = defaults.encoded
+    defaultStarts = starts
   }
 
   var isKey: Bool { objectClass == .publicKey || objectClass == .privateKey || objectClass == .secretKey }
 
   var keyType: KeyType? { isKey ? subtype.map { KeyType(rawValue: $0) } : nil }
 
-  func rule(for type: AttributeType) -> AttributeRule? {
+  func rule(for type: AttributeType) -> AttributeRule? { place(of: type).map { rules[$0] } }
+
+  /// Where the rule for a type is among the rules.
+  func place(of type: AttributeType) -> Int? { rules.place(of: type.rawValue, \.type.rawValue) }
+
+  /// What a template for an object that comes to be so must give.
+  func required(at origin: ObjectOrigin) -> RulePlaces { required[origin.rawValue] }
+
+  /// Where among the defaults that of the rule at a place is.
+  @inline(__always)
+  func defaultRange(_ place: Int) -> Range<Int> { defaultStarts[place]..<defaultStarts[place + 1] }
+}
+
+extension Array {
+  /// The index of the element whose key is `key`; they ascend by it.
+  @inline(__always)
+  func place(of key: UInt32, _ number: (Element) -> UInt32) -> Int? {
     var low = 0
-    var high = rules.count
+    var high = count
     while low < high {
-      let middle = (low + high) / 2
-      if rules[middle].type.rawValue < type.rawValue { low = middle + 1 } else { high = middle }
+      let middle = (low &+ high) / 2
+      if number(self[middle]) < key { low = middle &+ 1 } else { high = middle }
     }
-    return low < rules.count && rules[low].type == type ? rules[low] : nil
+    return low < count && number(self[low]) == key ? low : nil
   }
 }

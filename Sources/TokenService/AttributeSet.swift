@@ -15,14 +15,43 @@ struct AttributeSet: Sendable, Equatable {
 
   /// Takes entries that were stored. Nil unless they are well formed and in order.
   init?(encoded: [UInt8]) {
-    guard encoded.withUnsafeBytes({ AttributeEntries($0).isWellFormed }) else { return nil }
+    guard encoded.withUnsafeBytes({ AttributeEntries($0).ascend }) else { return nil }
     self.encoded = encoded
   }
 
-  /// The attributes of a template whose types are known to differ.
-  init(_ attributes: [Attribute]) {
-    self.init()
-    for attribute in attributes { set(attribute.type, attribute.value) }
+  /// `byteCount` bytes of entries that `write` puts down in order; there is room for one more number than that.
+  init(byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) {
+    encoded = [UInt8](unsafeUninitializedCapacity: byteCount + 16) { memory, count in
+      write(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: memory[..<byteCount])))
+      count = byteCount
+    }
+  }
+
+  /// The attributes of a template, each type once; two values for one type are CKR_TEMPLATE_INCONSISTENT (PKCS#11 3.2,
+  /// 4.1.1, rules 5 and 6).
+  init(_ template: Template) throws(ReturnValue) {
+    if template.withEntries({ $0.ascend && !$0.contains { $0.type != $0.type.published } }) {
+      encoded = template.encoded
+    } else {
+      self = try template.withEntries { (entries) throws(ReturnValue) in try AttributeSet(entries) }
+    }
+  }
+
+  /// The same of a template within a template.
+  init(_ template: AttributeEntries) throws(ReturnValue) {
+    let sorted = template.map { (type: $0.type.published, value: template[$0]) }
+      .sorted { $0.type.rawValue < $1.type.rawValue }
+    var byteCount = template.bytes.count
+    for (attribute, next) in zip(sorted, sorted.dropFirst()) where attribute.type == next.type {
+      guard sameBytes(attribute.value, next.value) else { throw .templateInconsistent }
+      byteCount -= 8 + next.value.count
+    }
+    self.init(byteCount: byteCount) { memory in
+      var writer = EntryWriter(memory)
+      for index in sorted.indices where index == 0 || sorted[index - 1].type != sorted[index].type {
+        writer.put(sorted[index].type, sorted[index].value)
+      }
+    }
   }
 
   var isEmpty: Bool { encoded.isEmpty }
@@ -31,8 +60,14 @@ struct AttributeSet: Sendable, Equatable {
 // MARK: - Reading
 
 extension AttributeSet {
+  /// Lends the attributes.
+  @inline(__always)
+  func withEntries<R, E: Error>(_ body: (AttributeEntries) throws(E) -> R) throws(E) -> R {
+    try encoded.span.withUnsafeBytes { (bytes) throws(E) in try body(AttributeEntries(bytes)) }
+  }
+
   private func range(of type: AttributeType) -> Range<Int>? {
-    encoded.withUnsafeBytes { AttributeEntries($0).range(of: type) }
+    withEntries { $0.range(of: type) }
   }
 
   func contains(_ type: AttributeType) -> Bool { range(of: type) != nil }
@@ -72,31 +107,22 @@ extension AttributeSet {
     bytes(type).flatMap { AttributeSet(encoded: $0) }
   }
 
-  /// The types, ascending.
-  var types: [AttributeType] {
-    encoded.withUnsafeBytes { AttributeEntries($0).map(\.type) }
-  }
-
-  /// Whether both have the attribute with the same value.
-  func agrees(with other: AttributeSet, on type: AttributeType) -> Bool {
-    withBytes(type) { mine in
-      other.withBytes(type) { theirs in
-        guard let mine, let theirs else { return mine == nil && theirs == nil }
-        return mine.elementsEqual(theirs)
+  /// Whether all attributes of `template` are among these, with the same values.
+  func contains(all template: AttributeSet) -> Bool {
+    withEntries { mine in
+      template.withEntries { theirs in
+        var own = mine
+        for wanted in theirs {
+          var found: AttributeEntries.Entry?
+          while found == nil || found!.type.rawValue < wanted.type.rawValue {
+            guard let next = own.next() else { return false }
+            found = next
+          }
+          guard let found, found.type == wanted.type, sameBytes(mine[found], theirs[wanted]) else { return false }
+        }
+        return true
       }
     }
-  }
-
-  /// The attributes as a client is told them.
-  var attributes: [Attribute] {
-    types.map { Attribute($0, value($0) ?? .bytes([])) }
-  }
-
-  /// The value as a client is told it.
-  func value(_ type: AttributeType) -> AttributeValue? {
-    guard let bytes = bytes(type) else { return nil }
-    guard AttributeTable.kind(of: type) == .template else { return .bytes(bytes) }
-    return .template(AttributeSet(encoded: bytes)?.attributes ?? [])
   }
 }
 
@@ -116,102 +142,78 @@ extension AttributeSet {
     withUnsafeBytes(of: value.littleEndian) { set(type, $0) }
   }
 
-  /// Puts the entry in its place, with no memory but the set's own: objects are made of dozens of these.
-  private mutating func set(_ type: AttributeType, _ value: UnsafeRawBufferPointer) {
-    let place = encoded.withUnsafeBytes { AttributeEntries($0).place(of: type) }
+  /// Puts the entry in its place: over the one that is there when both are as long.
+  mutating func set(_ type: AttributeType, _ value: UnsafeRawBufferPointer) {
+    let place = withEntries { $0.place(of: type) }
+    let byteCount = 8 + value.count
+    if place.count != byteCount { resize(place, byteCount) }
+    encoded.withUnsafeMutableBytes { bytes in
+      bytes.storeBytes(
+        of: AttributeEntries.header(type, value.count), toByteOffset: place.lowerBound, as: UInt64.self)
+      bytes.copy(value, at: place.lowerBound + 8)
+    }
+  }
+
+  /// Makes the entry at `place` one of `byteCount` bytes, of no particular content.
+  private mutating func resize(_ place: Range<Int>, _ byteCount: Int) {
     let count = encoded.count
-    let change = 8 + value.count - place.count
-    if encoded.isEmpty { encoded.reserveCapacity(Self.usualByteCount) }
+    let change = byteCount - place.count
     if change > 0 { encoded.append(contentsOf: repeatElement(0, count: change)) }
     encoded.withUnsafeMutableBytes { bytes in
       guard let base = bytes.baseAddress else { return }
       memmove(base + place.upperBound + change, base + place.upperBound, count - place.upperBound)
-      bytes.storeBytes(of: type.rawValue.littleEndian, toByteOffset: place.lowerBound, as: UInt32.self)
-      bytes.storeBytes(
-        of: UInt32(truncatingIfNeeded: value.count).littleEndian, toByteOffset: place.lowerBound + 4, as: UInt32.self)
-      bytes.copy(value, at: place.lowerBound + 8)
     }
     if change < 0 { encoded.removeLast(-change) }
   }
 
-  /// Bytes that the attributes of a secret key mostly have.
-  private static let usualByteCount = 512
-
-  mutating func set(_ type: AttributeType, _ value: AttributeValue) {
-    switch value {
-    case .bytes(let bytes): set(type, bytes)
-    case .template(let attributes): set(type, AttributeSet(attributes).encoded)
-    }
-  }
-
   mutating func remove(_ type: AttributeType) {
-    encoded.replaceSubrange(encoded.withUnsafeBytes { AttributeEntries($0).place(of: type) }, with: [])
+    encoded.replaceSubrange(withEntries { $0.place(of: type) }, with: [])
   }
 }
 
 // MARK: - Entries
 
-/// The entries of an encoded set, lent.
-struct AttributeEntries: Sequence, IteratorProtocol {
-  private let bytes: UnsafeRawBufferPointer
-  private var position = 0
-
-  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
-
-  struct Entry {
-    let type: AttributeType
-    /// Where the entry begins.
-    let start: Int
-    /// Where its value lies.
-    let value: Range<Int>
-
-    /// The value as a CK_ULONG; `bytes` are those that the entries are of.
-    @inline(__always)
-    func ulong(in bytes: UnsafeRawBufferPointer) -> UInt? {
-      guard value.count == 8 else { return nil }
-      return UInt(littleEndian: bytes.loadUnaligned(fromByteOffset: value.lowerBound, as: UInt.self))
+extension AttributeEntries {
+  /// Where the entry of a type begins, or belongs; the types ascend, and the entries fill the bytes.
+  @inline(__always)
+  private func start(of type: AttributeType) -> (position: Int, header: UInt64?) {
+    var position = 0
+    while position < bytes.count {
+      let header = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+      if UInt32(truncatingIfNeeded: header) >= type.rawValue {
+        return (position, UInt32(truncatingIfNeeded: header) == type.rawValue ? header : nil)
+      }
+      position &+= 8 &+ Int(truncatingIfNeeded: header >> 32)
     }
+    return (position, nil)
   }
 
-  mutating func next() -> Entry? {
-    guard bytes.count - position >= 8 else { return nil }
-    let type = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt32.self))
-    let count = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: position + 4, as: UInt32.self)))
-    guard count <= bytes.count - position - 8 else { return nil }
-    let start = position
-    position += 8 + count
-    return Entry(type: AttributeType(rawValue: type), start: start, value: start + 8..<position)
-  }
-
-  /// Whether the entries fill the bytes and their types ascend.
-  var isWellFormed: Bool {
-    var entries = self
-    var last: UInt32?
-    while let entry = entries.next() {
-      if let last, entry.type.rawValue <= last { return false }
-      last = entry.type.rawValue
-    }
-    return entries.position == bytes.count
-  }
-
+  /// The value of a type; the types ascend, and the entries fill the bytes.
   func range(of type: AttributeType) -> Range<Int>? {
-    var entries = self
-    while let entry = entries.next() {
-      if entry.type.rawValue == type.rawValue { return entry.value }
-      if entry.type.rawValue > type.rawValue { return nil }
-    }
-    return nil
+    let (position, header) = start(of: type)
+    return header.map { position &+ 8..<position &+ 8 &+ Int($0 >> 32) }
   }
 
-  /// The bytes of the entry of this type, or the empty range where it belongs.
+  /// The bytes of the entry of this type, or the empty range where it belongs; the types ascend, and the entries fill the
+  /// bytes.
   func place(of type: AttributeType) -> Range<Int> {
-    var entries = self
-    while let entry = entries.next() {
-      if entry.type.rawValue == type.rawValue { return entry.start..<entry.value.upperBound }
-      if entry.type.rawValue > type.rawValue { return entry.start..<entry.start }
-    }
-    return bytes.count..<bytes.count
+    let (position, header) = start(of: type)
+    return position..<position &+ (header.map { 8 &+ Int($0 >> 32) } ?? 0)
   }
+
+  /// The value of an entry as a CK_ULONG.
+  @inline(__always)
+  func ulong(_ entry: Entry) -> UInt? {
+    guard entry.value.count == 8 else { return nil }
+    return UInt(littleEndian: bytes.loadUnaligned(fromByteOffset: entry.value.lowerBound, as: UInt.self))
+  }
+}
+
+/// Whether both hold the same bytes. Not for secrets: it takes as long as they agree.
+func sameBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+  guard left.count == right.count else { return false }
+  guard let first = left.baseAddress, let second = right.baseAddress else { return true }
+  return memcmp(first, second, left.count) == 0
 }
 
 extension [UInt8] {

@@ -7,8 +7,7 @@ import Cryptoki
 /// when asked.
 enum AttributeTable {
   private static let common: [AttributeRule] = [
-    AttributeRule(.class, .ulong, .requiredAtCreate),
-    AttributeRule(.uniqueID, .text, .madeByToken),
+    AttributeRule(.uniqueID, .text, .madeByToken, default: .computed(UniqueID.byteCount))
   ]
 
   private static let storage: [AttributeRule] = [
@@ -27,7 +26,6 @@ enum AttributeTable {
   ]
 
   private static let x509: [AttributeRule] = [
-    AttributeRule(.certificateType, .ulong, .requiredAtCreate),
     AttributeRule(.trusted, .bool, .securityOfficer, default: .bool(false)),
     AttributeRule(.certificateCategory, .ulong, default: .ulong(0)),
     AttributeRule(.checkValue, .bytes),
@@ -51,13 +49,12 @@ enum AttributeTable {
   ]
 
   private static let key: [AttributeRule] = [
-    AttributeRule(.keyType, .ulong, [.requiredAtCreate, .requiredAtUnwrap]),
     AttributeRule(.id, .bytes, .changeable, default: .empty),
     AttributeRule(.startDate, .date, .changeable, default: .empty),
     AttributeRule(.endDate, .date, .changeable, default: .empty),
     AttributeRule(.derive, .bool, .changeable, default: .bool(false)),
-    AttributeRule(.local, .bool, .madeByToken),
-    AttributeRule(.keyGenMechanism, .ulong, .madeByToken),
+    AttributeRule(.local, .bool, .madeByToken, default: .computed(1)),
+    AttributeRule(.keyGenMechanism, .ulong, .madeByToken, default: .computed(8)),
     AttributeRule(.allowedMechanisms, .ulongs, default: .empty),
   ]
 
@@ -78,8 +75,8 @@ enum AttributeTable {
     AttributeRule(.private, .bool, .changeableInCopy, default: .bool(true)),
     AttributeRule(.sensitive, .bool, [.changeable, .staysTrue], default: .bool(true)),
     AttributeRule(.extractable, .bool, [.changeable, .staysFalse], default: .bool(false)),
-    AttributeRule(.alwaysSensitive, .bool, .madeByToken),
-    AttributeRule(.neverExtractable, .bool, .madeByToken),
+    AttributeRule(.alwaysSensitive, .bool, .madeByToken, default: .computed(1)),
+    AttributeRule(.neverExtractable, .bool, .madeByToken, default: .computed(1)),
     AttributeRule(.wrapWithTrusted, .bool, [.changeable, .staysTrue], default: .bool(false)),
     AttributeRule(.unwrapTemplate, .template),
     AttributeRule(.deriveTemplate, .template),
@@ -165,7 +162,7 @@ enum AttributeTable {
 
   /// All objects the token knows, by class and type.
   static let schemas: [ObjectSchema] =
-    [
+    secretTypes.map { ObjectSchema(.secretKey, $0.rawValue, common, storage, key, guarded, secretKey, $1) } + [
       ObjectSchema(.data, nil, common, storage, data),
       ObjectSchema(.certificate, CertificateType.x509.rawValue, common, storage, x509),
       ObjectSchema(.profile, nil, common, storage, profile),
@@ -177,7 +174,7 @@ enum AttributeTable {
       privateSchema(.ec, curvePrivate, usable(for: .sign)),
       privateSchema(.ecEdwards, curvePrivate, usable(for: .sign)),
       privateSchema(.ecMontgomery, curvePrivate, []),
-    ] + secretTypes.map { ObjectSchema(.secretKey, $0.rawValue, common, storage, key, guarded, secretKey, $1) }
+    ]
 
   private static func publicSchema(
     _ type: KeyType, _ own: [AttributeRule], _ usable: [AttributeRule]
@@ -191,17 +188,16 @@ enum AttributeTable {
     ObjectSchema(.privateKey, type.rawValue, common, storage, key, guarded, privateKey, own, usable)
   }
 
-  private struct SchemaName: Hashable {
+  private struct SchemaName: Equatable {
     let objectClass: ObjectClass
     let subtype: UInt?
   }
 
-  private static let byName: [SchemaName: ObjectSchema] = Dictionary(
-    uniqueKeysWithValues: schemas.map { (SchemaName(objectClass: $0.objectClass, subtype: $0.subtype), $0) })
+  private static let names = schemas.map { SchemaName(objectClass: $0.objectClass, subtype: $0.subtype) }
 
   /// The table of a class and type; nil when the token has no such objects.
   static func schema(_ objectClass: ObjectClass, _ subtype: UInt?) -> ObjectSchema? {
-    byName[SchemaName(objectClass: objectClass, subtype: subtype)]
+    names.firstIndex(of: SchemaName(objectClass: objectClass, subtype: subtype)).map { schemas[$0] }
   }
 
   /// The attribute that names the type within a class.
@@ -213,9 +209,31 @@ enum AttributeTable {
     }
   }
 
-  private static let kinds: [AttributeType: AttributeKind] = Dictionary(
-    schemas.flatMap { $0.rules.map { ($0.type, $0.kind) } }, uniquingKeysWith: { first, _ in first })
+  /// What is so of an attribute in all tables.
+  private struct TypeFacts {
+    let type: AttributeType
+    let kind: AttributeKind
+    /// Whether there is a class where the value is not revealed.
+    var isSecretSomewhere: Bool
+  }
+
+  /// Ascending by type.
+  private static let types: [TypeFacts] = {
+    var facts: [AttributeType: TypeFacts] = [:]
+    for rule in schemas.flatMap(\.rules) {
+      facts[rule.type, default: TypeFacts(type: rule.type, kind: rule.kind, isSecretSomewhere: false)]
+        .isSecretSomewhere = facts[rule.type]?.isSecretSomewhere == true || rule.footnotes.contains(.secret)
+    }
+    return facts.values.sorted { $0.type.rawValue < $1.type.rawValue }
+  }()
+
+  private static func facts(of type: AttributeType) -> TypeFacts? {
+    types.place(of: type.rawValue, \.type.rawValue).map { types[$0] }
+  }
 
   /// What the value of an attribute is; nil for one that no object of the token has.
-  static func kind(of type: AttributeType) -> AttributeKind? { kinds[type] }
+  static func kind(of type: AttributeType) -> AttributeKind? { facts(of: type)?.kind }
+
+  /// Whether there are objects that do not reveal the attribute.
+  static func mayBeSecret(_ type: AttributeType) -> Bool { facts(of: type)?.isSecretSomewhere ?? false }
 }

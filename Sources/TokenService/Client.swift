@@ -91,14 +91,18 @@ public final class Client: Sendable {
 }
 
 extension Client.State {
-  /// Puts session objects in place, or none of them: CKR_DEVICE_MEMORY past the client's limits.
+  /// Whether there is a record of a session.
+  func isOpen(_ number: UInt32) -> Bool { latest?.number == number || sessions[number] != nil }
+
+  /// Puts the session objects among new ones in place, or none of them: CKR_DEVICE_MEMORY past the client's limits.
   mutating func insert(_ new: [Object]) throws(ReturnValue) {
-    let byteCount = new.reduce(objectByteCount) { $0 + $1.byteCount }
+    var byteCount = objectByteCount
+    for object in new where !object.isToken { byteCount += object.byteCount }
     guard objects.count + new.count <= Client.objectLimit, byteCount <= byteLimit else {
       throw .deviceMemory
     }
     objectByteCount = byteCount
-    for object in new { objects.insert(object) }
+    for object in new where !object.isToken { objects.insert(object) }
   }
 
   mutating func remove(_ handle: UInt64) {

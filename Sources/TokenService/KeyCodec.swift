@@ -29,13 +29,14 @@ enum KeyCodec {
       return nil
     case .privateKey:
       let secrets = draft.secrets
-      let key = try PrivateKeyMaterial(draft.attributes) { type in secrets.first { $0.0 == type }?.1 }
+      let key = try PrivateKeyMaterial(draft.attributes) { type in secrets?.secret(type) }
       setOrigin(&draft.attributes, generatedBy: nil)
       return try completePrivateKey(&draft.attributes, key)
     case .secretKey:
-      guard let value = draft.secret(.value) else { throw .templateIncomplete }
+      guard let secrets = draft.secrets else { throw .templateIncomplete }
       setOrigin(&draft.attributes, generatedBy: nil)
-      return try completeSecretKey(&draft.attributes, value, of: draft.schema, wrongSize: .attributeValueInvalid)
+      try completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
+      return secrets
     default: return nil
     }
   }
@@ -49,25 +50,22 @@ enum KeyCodec {
     attributes.set(.neverExtractable, mechanism != nil && !attributes.bool(.extractable))
   }
 
-  /// Adds CKA_VALUE_LEN and CKA_CHECK_VALUE. Throws `wrongSize` for a value that no key of the type has.
+  /// Adds CKA_VALUE_LEN and, to what is not for one session alone, CKA_CHECK_VALUE, which `checkValue` computes of
+  /// session objects when somebody asks. Throws `wrongSize` for a value that no key of the type has, and
+  /// CKR_ATTRIBUTE_VALUE_INVALID for a check value of another key.
   static func completeSecretKey(
-    _ attributes: inout AttributeSet, _ value: SecretBytes, of schema: ObjectSchema, wrongSize: ReturnValue
-  ) throws(ReturnValue) -> SecretAttributes {
-    guard admits(value.count, schema.keyType) else { throw wrongSize }
-    attributes.set(.valueLen, UInt(value.count))
-    let isSuppressed = attributes.withBytes(.checkValue) { $0?.isEmpty == true }
+    _ attributes: inout AttributeSet, _ secrets: SecretAttributes, of schema: ObjectSchema, wrongSize: ReturnValue
+  ) throws(ReturnValue) {
+    guard let count = secrets.byteCount(.value), admits(count, schema.keyType) else { throw wrongSize }
+    attributes.set(.valueLen, UInt(count))
     // Three bytes of a function of a short secret tell the secret: none for what a restricted key unwrapped or will
     // be.
-    if attributes.bool(.strongroomRestrictedOutput) {
-      attributes.set(.checkValue, [])
-    } else if !isSuppressed {
-      let checkValue = try checkValue(of: value, schema.keyType)
-      guard attributes.withBytes(.checkValue, { $0.map { $0.elementsEqual(checkValue) } ?? true }) else {
-        throw .attributeValueInvalid
-      }
-      attributes.set(.checkValue, checkValue)
-    }
-    return SecretAttributes([(.value, value)])
+    if attributes.bool(.strongroomRestrictedOutput) { return attributes.set(.checkValue, []) }
+    let given = attributes.bytes(.checkValue)
+    guard given?.isEmpty != true, given != nil || attributes.bool(.token) else { return }
+    let checkValue = try checkValue(of: secrets, schema.keyType)
+    guard given == nil || given == checkValue else { throw .attributeValueInvalid }
+    attributes.set(.checkValue, checkValue)
   }
 
   static func admits(_ byteCount: Int, _ keyType: KeyType?) -> Bool {
@@ -76,8 +74,9 @@ enum KeyCodec {
 
   /// AES: the first three bytes of an encrypted block of zeros; others: of the SHA-1 digest (PKCS#11 3.2, secret
   /// keys).
-  private static func checkValue(of value: SecretBytes, _ keyType: KeyType?) throws(ReturnValue) -> [UInt8] {
-    try computing { () throws(CryptoError) in
+  static func checkValue(of secrets: SecretAttributes, _ keyType: KeyType?) throws(ReturnValue) -> [UInt8] {
+    guard let value = secrets.secret(.value) else { throw .deviceError }
+    return try computing { () throws(CryptoError) in
       guard keyType == .aes else {
         return try value.withBytes { (value) throws(CryptoError) in
           Array(try HashAlgorithm.sha1.digest(value).prefix(3))
@@ -156,7 +155,7 @@ enum KeyCodec {
     let checkValue = try computing { () throws(CryptoError) in
       Array(try HashAlgorithm.sha1.digest(value).prefix(3))
     }
-    guard attributes.withBytes(.checkValue, { $0.map { $0.elementsEqual(checkValue) } ?? true }) else {
+    guard attributes.withBytes(.checkValue, { $0?.elementsEqual(checkValue) ?? true }) else {
       throw .attributeValueInvalid
     }
     attributes.set(.checkValue, checkValue)

@@ -1,5 +1,7 @@
 import Cryptoki
 import Mechanisms
+import Synchronization
+import TokenProtocol
 
 /// A client of the secure world: one connection. The runtime numbers them and never uses a number again.
 public struct ClientID: RawRepresentable, Hashable, Sendable {
@@ -55,6 +57,14 @@ final class Object: Sendable {
       && (attributes.bool(.sensitive) || !attributes.bool(.extractable))
   }
 
+  /// Whether the attribute is one of those that are not revealed while the object is sensitive or not extractable.
+  func isSecret(_ type: AttributeType) -> Bool {
+    AttributeTable.mayBeSecret(type) && schema?.rule(for: type)?.footnotes.contains(.secret) == true
+  }
+
+  /// Whether the object has a value of this type that it does not reveal.
+  func hidesValue(_ type: AttributeType) -> Bool { isSecret(type) && concealsSecrets }
+
   /// Whether what the key decrypts may go into restricted buffers only.
   var isRestricted: Bool { description?.usage.contains(.restrictedOutput) ?? false }
 
@@ -70,6 +80,13 @@ enum ObjectHandles {
   static func ofSessionObject(_ number: UInt64) -> UInt64 { number &* 2 &+ 1 }
 }
 
+/// Gives out handles of session objects, each once.
+final class SessionHandles: Sendable {
+  private let count = Atomic<UInt64>(0)
+
+  func next() -> UInt64 { ObjectHandles.ofSessionObject(count.wrappingAdd(1, ordering: .relaxed).oldValue) }
+}
+
 extension KeyDescription {
   /// The facts about a key with these attributes; nil for what is no key. Reads them once.
   init?(of attributes: AttributeSet) {
@@ -82,9 +99,10 @@ extension KeyDescription {
       var entries = AttributeEntries(bytes)
       while let entry = entries.next() {
         let isTrue = entry.value.count == 1 && bytes[entry.value.lowerBound] != 0
+        if entry.value.isEmpty || entry.value.count == 1 && !isTrue { continue }
         switch entry.type {
-        case .class: objectClass = entry.ulong(in: bytes)
-        case .keyType: keyType = entry.ulong(in: bytes)
+        case .class: objectClass = entries.ulong(entry)
+        case .keyType: keyType = entries.ulong(entry)
         case .encrypt: if isTrue { usage.insert(.encrypt) }
         case .decrypt: if isTrue { usage.insert(.decrypt) }
         case .sign: if isTrue { usage.insert(.sign) }
@@ -99,8 +117,8 @@ extension KeyDescription {
         // Of each key one of the three.
         case .modulus: size = UInt32(truncatingIfNeeded: bitCount(UnsafeRawBufferPointer(rebasing: bytes[entry.value])))
         case .ecParams: size = Curve(parameters: [UInt8](bytes[entry.value]))?.fieldBitCount ?? 0
-        case .valueLen: size = UInt32(truncatingIfNeeded: entry.ulong(in: bytes) ?? 0)
-        case .allowedMechanisms where !entry.value.isEmpty:
+        case .valueLen: size = UInt32(truncatingIfNeeded: entries.ulong(entry) ?? 0)
+        case .allowedMechanisms:
           allowedMechanisms = ([UInt8](bytes[entry.value]).ulongs ?? []).compactMap {
             UInt32(exactly: $0).map { MechanismType(rawValue: $0) }
           }

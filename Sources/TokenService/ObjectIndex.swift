@@ -8,10 +8,8 @@ struct ObjectIndex {
   private var objects: [Object?] = []
   private var freePositions: [UInt32] = []
   private var byHandle = PositionTable()
-  /// One for each indexed attribute, the most telling first.
+  /// One for each indexed attribute, the most telling first: CKA_ID, CKA_LABEL, CKA_CLASS.
   private var chains: InlineArray<3, PositionChains> = [PositionChains(), PositionChains(), PositionChains()]
-
-  private static let indexed: InlineArray<3, AttributeType> = [.id, .label, .class]
 
   /// The number of objects.
   var count: Int { byHandle.count }
@@ -29,14 +27,29 @@ struct ObjectIndex {
     UInt32(truncatingIfNeeded: (handle &* 0x9E37_79B9_7F4A_7C15) >> 32)
   }
 
-  /// The hash under which an object is found by an attribute. Empty values are not indexed: they tell nothing.
-  private static func hash(_ attributes: AttributeSet, _ type: AttributeType) -> UInt32? {
-    attributes.withBytes(type) { value in
-      guard let value, !value.isEmpty else { return nil }
-      // Seeded: clients choose labels.
-      var hasher = Hasher()
-      hasher.combine(bytes: value)
-      return UInt32(truncatingIfNeeded: hasher.finalize())
+  /// The hashes under which an object is found, in the order of `chains`. Empty values have none: they tell nothing.
+  struct Keys {
+    fileprivate var hashes: InlineArray<3, UInt32?> = [nil, nil, nil]
+
+    init(_ attributes: AttributeSet) {
+      attributes.withEntries { entries in
+        for entry in entries {
+          // Ascending by number: nothing that follows is indexed.
+          if entry.type.rawValue > AttributeType.id.rawValue { return }
+          if entry.value.isEmpty { continue }
+          switch entry.type {
+          case .id: hashes[0] = Self.hash(entries[entry])
+          case .label: hashes[1] = Self.hash(entries[entry])
+          case .class: hashes[2] = Self.hash(entries[entry])
+          default: break
+          }
+        }
+      }
+    }
+
+    /// Keyed: clients choose labels.
+    private static func hash(_ value: UnsafeRawBufferPointer) -> UInt32 {
+      UInt32(truncatingIfNeeded: KeyedHash.of(value))
     }
   }
 
@@ -52,9 +65,9 @@ struct ObjectIndex {
       objects.append(object)
     }
     byHandle.insert(Self.hash(object.handle), position)
+    let keys = Keys(object.attributes)
     for index in chains.indices {
-      guard let hash = Self.hash(object.attributes, Self.indexed[index]) else { continue }
-      chains[index].insert(hash, position)
+      if let hash = keys.hashes[index] { chains[index].insert(hash, position) }
     }
   }
 
@@ -62,9 +75,9 @@ struct ObjectIndex {
   mutating func remove(_ handle: UInt64) -> Object? {
     guard let position = position(of: handle), let object = objects[Int(position)] else { return nil }
     byHandle.remove(Self.hash(handle), position)
+    let keys = Keys(object.attributes)
     for index in chains.indices {
-      guard let hash = Self.hash(object.attributes, Self.indexed[index]) else { continue }
-      chains[index].remove(hash, position)
+      if let hash = keys.hashes[index] { chains[index].remove(hash, position) }
     }
     objects[Int(position)] = nil
     freePositions.append(position)
@@ -73,22 +86,20 @@ struct ObjectIndex {
 
   mutating func removeAll() { self = ObjectIndex() }
 
-  /// Objects among which are all that match the template; few when it names a label, an id or a class.
-  func candidates(for template: AttributeSet) -> [Object] {
+  /// Appends objects among which are all that match a template; few when it names a label, an id or a class.
+  func appendCandidates(for keys: Keys, to found: inout [Object]) {
     // What the template names is walked side by side: the shortest chain ends first.
     var cursors: InlineArray<3, UInt32?> = [nil, nil, nil]
-    var isNamed: InlineArray<3, Bool> = [false, false, false]
     for index in chains.indices {
-      guard let hash = Self.hash(template, Self.indexed[index]) else { continue }
-      guard let first = chains[index].first(hash) else { return [] }
+      guard let hash = keys.hashes[index] else { continue }
+      guard let first = chains[index].first(hash) else { return }
       cursors[index] = first
-      isNamed[index] = true
     }
     let heads = cursors
     var shortest: Int?
     search: while true {
       var walks = false
-      for index in chains.indices where isNamed[index] {
+      for index in chains.indices where keys.hashes[index] != nil {
         walks = true
         guard let position = cursors[index] else {
           shortest = index
@@ -98,14 +109,12 @@ struct ObjectIndex {
       }
       if !walks { break }
     }
-    guard let shortest else { return Array(all) }
-    var found: [Object] = []
+    guard let shortest else { return found.append(contentsOf: all) }
     var cursor = heads[shortest]
     while let position = cursor {
       if let object = objects[Int(position)] { found.append(object) }
       cursor = chains[shortest].next(position)
     }
-    return found
   }
 }
 

@@ -12,18 +12,21 @@ struct TemplateChange {
   ///
   /// Throws CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_ATTRIBUTE_READ_ONLY or
   /// CKR_TEMPLATE_INCONSISTENT.
-  func applied(_ template: [Attribute], to attributes: AttributeSet) throws(ReturnValue) -> AttributeSet {
-    var changed = attributes
-    for attribute in try TemplateReader.withoutDuplicates(template) {
-      guard let rule = schema.rule(for: attribute.type) else {
-        throw AttributeTable.kind(of: attribute.type) == nil ? .attributeTypeInvalid : .templateInconsistent
+  func applied(_ template: Template, to attributes: AttributeSet) throws(ReturnValue) -> AttributeSet {
+    try AttributeSet(template).withEntries { (given) throws(ReturnValue) in
+      var changed = attributes
+      for entry in given {
+        guard let rule = schema.rule(for: entry.type) else {
+          throw AttributeTable.kind(of: entry.type) == nil ? .attributeTypeInvalid : .templateInconsistent
+        }
+        let checked = try TemplateReader.checked(given[entry], rule.kind)
+        let value = rule.kind == .template ? try TemplateReader.template(checked).encoded : [UInt8](checked)
+        try check(rule, from: attributes, to: value)
+        changed.set(rule.type, value)
       }
-      let value = try TemplateReader.checked(attribute.value, rule)
-      try check(rule, from: attributes, to: value)
-      changed.set(rule.type, value)
+      try TemplateReader.checkConsistency(changed)
+      return changed
     }
-    try TemplateReader.checkConsistency(changed)
-    return changed
   }
 
   private func check(_ rule: AttributeRule, from attributes: AttributeSet, to value: [UInt8]) throws(ReturnValue) {

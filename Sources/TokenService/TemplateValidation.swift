@@ -6,10 +6,8 @@ import TokenProtocol
 struct ObjectDraft {
   let schema: ObjectSchema
   var attributes: AttributeSet
-  /// The values of footnote 7 that a template of C_CreateObject gave.
-  var secrets: [(AttributeType, SecretBytes)]
-
-  func secret(_ type: AttributeType) -> SecretBytes? { secrets.first { $0.0 == type }?.1 }
+  /// The values of footnote 7 that a template of C_CreateObject gave; nil when it gave none.
+  var secrets: SecretAttributes?
 }
 
 /// The one reading of templates: every function that makes an object comes through here (PKCS#11 3.2, 4.1).
@@ -18,59 +16,127 @@ struct TemplateReader {
   /// Whether the security officer asks: only he may make CKA_TRUSTED true.
   let isSecurityOfficer: Bool
 
+  /// What a template gives, by the place of the rule: values lent from it, in the form in which they are stored.
+  private struct Given {
+    var places: RulePlaces = 0
+    var values: [UnsafeRawBufferPointer]
+    /// Of values that are templates, the entries in order.
+    var templates: [(place: Int, value: AttributeSet)] = []
+    /// Bytes that the attributes will have which are not secret, and those that are.
+    var byteCount: Int
+    var secretByteCount = 0
+
+    init(_ schema: ObjectSchema) {
+      values = Array(repeating: UnsafeRawBufferPointer(start: nil, count: 0), count: schema.rules.count)
+      byteCount = schema.defaults.count
+    }
+  }
+
   /// Checks a template and fills in the defaults.
   ///
   /// `implied` is the class and type that the function or its mechanism determines; a template that says otherwise is
-  /// CKR_TEMPLATE_INCONSISTENT. `imposed` is the template of the wrapping or base key that applies as well.
+  /// CKR_TEMPLATE_INCONSISTENT. `imposed` is the template of the wrapping or base key that applies as well: a conflict is
+  /// CKR_TEMPLATE_INCONSISTENT too.
   func read(
-    _ template: [Attribute], implied objectClass: ObjectClass?, _ subtype: UInt?, imposed: AttributeSet? = nil
+    _ template: Template, implied objectClass: ObjectClass?, _ subtype: UInt?, imposed: AttributeSet = AttributeSet()
   ) throws(ReturnValue) -> ObjectDraft {
-    let template = try Self.merging(try Self.withoutDuplicates(template), imposed)
-    let schema = try schema(of: template, implied: objectClass, subtype)
-    var draft = ObjectDraft(schema: schema, attributes: AttributeSet(), secrets: [])
-    draft.attributes.set(.class, schema.objectClass.rawValue)
-    if let subtype = schema.subtype, let type = AttributeTable.subtypeAttribute(of: schema.objectClass) {
-      draft.attributes.set(type, subtype)
+    try template.withEntries { (template) throws(ReturnValue) in
+      try imposed.withEntries { (imposed) throws(ReturnValue) in
+        let schema = try schema(of: template, imposed, implied: objectClass, subtype)
+        var given = Given(schema)
+        for entry in template { try take(entry.type.published, template[entry], by: schema, into: &given) }
+        for entry in imposed { try take(entry.type, imposed[entry], by: schema, into: &given) }
+        guard schema.required(at: origin) & ~given.places == 0 else { throw .templateIncomplete }
+        let draft = ObjectDraft(
+          schema: schema, attributes: attributes(given, by: schema), secrets: secrets(given, by: schema))
+        try Self.checkConsistency(draft.attributes)
+        return draft
+      }
     }
-    for attribute in template { try take(attribute, into: &draft) }
-    for rule in schema.rules { try complete(rule, in: &draft) }
-    try Self.checkConsistency(draft.attributes)
-    return draft
   }
 
-  private func take(_ attribute: Attribute, into draft: inout ObjectDraft) throws(ReturnValue) {
-    guard let rule = draft.schema.rule(for: attribute.type) else {
-      throw AttributeTable.kind(of: attribute.type) == nil ? .attributeTypeInvalid : .templateInconsistent
+  private func take(
+    _ type: AttributeType, _ value: UnsafeRawBufferPointer, by schema: ObjectSchema, into given: inout Given
+  ) throws(ReturnValue) {
+    guard let place = schema.place(of: type) else {
+      throw AttributeTable.kind(of: type) == nil ? .attributeTypeInvalid : .templateInconsistent
     }
+    let rule = schema.rules[place]
     if rule.footnotes.isSuperset(of: .madeByToken) && !rule.footnotes.contains(.secret) {
       // What the token alone makes for every origin is read-only; what this origin alone makes is a contradiction.
       throw rule.footnotes.contains(.requiredAtCreate) ? .templateInconsistent : .attributeReadOnly
     }
     guard !rule.footnotes.contains(.forbidden(at: origin)) else { throw .templateInconsistent }
-    let value = try Self.checked(attribute.value, rule)
-    if rule.footnotes.contains(.securityOfficer), value == [1], !isSecurityOfficer { throw .attributeReadOnly }
-    if rule.footnotes.contains(.secret) {
-      draft.secrets.append((rule.type, SecretBytes(copying: value)))
+    let value = try Self.checked(value, rule.kind)
+    if rule.footnotes.contains(.securityOfficer), value[0] == 1, !isSecurityOfficer { throw .attributeReadOnly }
+    guard given.places & 1 << RulePlaces(place) == 0 else {
+      guard sameBytes(given.values[place], value) else { throw .templateInconsistent }
+      return
+    }
+    given.places |= 1 << RulePlaces(place)
+    given.values[place] = value
+    given.byteCount -= schema.defaultRange(place).count
+    if rule.kind == .template {
+      let template = try Self.template(value)
+      given.byteCount += 8 + template.encoded.count
+      given.templates.append((place, template))
+    } else if rule.footnotes.contains(.secret) {
+      given.secretByteCount += 8 + value.count
     } else {
-      draft.attributes.set(rule.type, value)
+      given.byteCount += 8 + value.count
     }
   }
 
-  private func complete(_ rule: AttributeRule, in draft: inout ObjectDraft) throws(ReturnValue) {
-    guard !draft.attributes.contains(rule.type), draft.secret(rule.type) == nil else { return }
-    guard !rule.footnotes.contains(.required(at: origin)) else { throw .templateIncomplete }
-    switch rule.defaultValue {
-    case .absent: break
-    case .empty: draft.attributes.set(rule.type, [])
-    case .bool(let value): draft.attributes.set(rule.type, value)
-    case .ulong(let value): draft.attributes.set(rule.type, value)
+  /// What was given, and the defaults between.
+  private func attributes(_ given: borrowing Given, by schema: ObjectSchema) -> AttributeSet {
+    AttributeSet(byteCount: given.byteCount) { memory in
+      var writer = EntryWriter(memory)
+      schema.defaults.withUnsafeBytes { defaults in
+        var next = 0
+        for place in Places(given.places) {
+          writer.put(UnsafeRawBufferPointer(rebasing: defaults[next..<schema.defaultStarts[place]]))
+          next = schema.defaultStarts[place + 1]
+          let rule = schema.rules[place]
+          if rule.kind == .template {
+            for template in given.templates where template.place == place {
+              template.value.withEntries { writer.put(rule.type, $0.bytes) }
+            }
+          } else if schema.secret & 1 << RulePlaces(place) == 0 {
+            writer.put(rule.type, given.values[place])
+          }
+        }
+        writer.put(UnsafeRawBufferPointer(rebasing: defaults[next...]))
+      }
+    }
+  }
+
+  private func secrets(_ given: borrowing Given, by schema: ObjectSchema) -> SecretAttributes? {
+    guard given.secretByteCount > 0 else { return nil }
+    return SecretAttributes(byteCount: given.secretByteCount) { memory in
+      var writer = EntryWriter(memory)
+      for place in Places(given.places & schema.secret) {
+        writer.put(schema.rules[place].type, given.values[place])
+      }
+    }
+  }
+
+  /// The places of rules, ascending.
+  private struct Places: Sequence, IteratorProtocol {
+    private var left: RulePlaces
+
+    init(_ places: RulePlaces) { left = places }
+
+    mutating func next() -> Int? {
+      guard left != 0 else { return nil }
+      defer { left &= left - 1 }
+      return left.trailingZeroBitCount
     }
   }
 
   private func schema(
-    of template: [Attribute], implied objectClass: ObjectClass?, _ subtype: UInt?
+    of template: AttributeEntries, _ imposed: AttributeEntries, implied objectClass: ObjectClass?, _ subtype: UInt?
   ) throws(ReturnValue) -> ObjectSchema {
-    let givenClass = try Self.number(.class, in: template).map { ObjectClass(rawValue: $0) }
+    let givenClass = try Self.number(.class, in: template, imposed).map { ObjectClass(rawValue: $0) }
     if let givenClass, let objectClass, givenClass != objectClass { throw .templateInconsistent }
     guard let found = objectClass ?? givenClass else { throw .templateIncomplete }
     guard let subtypeAttribute = AttributeTable.subtypeAttribute(of: found) else {
@@ -79,16 +145,25 @@ struct TemplateReader {
       guard found != .profile else { throw .attributeReadOnly }
       return schema
     }
-    let givenSubtype = try Self.number(subtypeAttribute, in: template)
+    let givenSubtype = try Self.number(subtypeAttribute, in: template, imposed)
     if let givenSubtype, let subtype, givenSubtype != subtype { throw .templateInconsistent }
     guard let type = givenSubtype ?? subtype else { throw .templateIncomplete }
     guard let schema = AttributeTable.schema(found, type) else { throw .attributeValueInvalid }
     return schema
   }
 
-  private static func number(_ type: AttributeType, in template: [Attribute]) throws(ReturnValue) -> UInt? {
-    guard let attribute = template.first(where: { $0.type == type }) else { return nil }
-    guard case .bytes(let bytes) = attribute.value, let number = bytes.ulong else { throw .attributeValueInvalid }
+  private static func number(
+    _ type: AttributeType, in template: AttributeEntries, _ imposed: AttributeEntries
+  ) throws(ReturnValue) -> UInt? {
+    for entry in template where entry.type == type { return try number(entry, in: template) }
+    for entry in imposed where entry.type == type { return try number(entry, in: imposed) }
+    return nil
+  }
+
+  private static func number(
+    _ entry: AttributeEntries.Entry, in entries: AttributeEntries
+  ) throws(ReturnValue) -> UInt {
+    guard let number = entries.ulong(entry) else { throw .attributeValueInvalid }
     return number
   }
 }
@@ -96,85 +171,58 @@ struct TemplateReader {
 // MARK: - What all templates have in common
 
 extension TemplateReader {
-  /// The template with each type once; two values for one type are CKR_TEMPLATE_INCONSISTENT (4.1.1, rules 5 and 6).
-  static func withoutDuplicates(_ template: [Attribute]) throws(ReturnValue) -> [Attribute] {
-    var seen: [AttributeType: Int] = [:]
-    var result: [Attribute] = []
-    result.reserveCapacity(template.count)
-    for attribute in template {
-      let attribute = Attribute(attribute.type.published, attribute.value)
-      if let earlier = seen[attribute.type] {
-        guard result[earlier].value == attribute.value else { throw .templateInconsistent }
-      } else {
-        seen[attribute.type] = result.count
-        result.append(attribute)
-      }
-    }
-    return result
-  }
-
-  /// Adds the attributes of CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE; a conflict is CKR_TEMPLATE_INCONSISTENT.
-  private static func merging(
-    _ template: [Attribute], _ imposed: AttributeSet?
-  ) throws(ReturnValue) -> [Attribute] {
-    guard let imposed else { return template }
-    var result = template
-    for attribute in imposed.attributes {
-      if let given = template.first(where: { $0.type == attribute.type }) {
-        guard given.value == attribute.value else { throw .templateInconsistent }
-      } else {
-        result.append(attribute)
-      }
-    }
-    return result
-  }
-
-  /// The value in the form it is stored in. Throws CKR_ATTRIBUTE_VALUE_INVALID for one that its kind does not have.
-  static func checked(_ value: AttributeValue, _ rule: AttributeRule) throws(ReturnValue) -> [UInt8] {
-    try checked(value, rule.kind, depth: 0)
-  }
-
-  private static func checked(
-    _ value: AttributeValue, _ kind: AttributeKind, depth: Int
-  ) throws(ReturnValue) -> [UInt8] {
-    guard case .bytes(let bytes) = value else {
-      guard kind == .template, case .template(let nested) = value else { throw .attributeValueInvalid }
-      // One level: a template within the template of a template means nothing that the specification says.
-      guard depth == 0 else { throw .templateInconsistent }
-      var set = AttributeSet()
-      for attribute in try withoutDuplicates(nested) {
-        guard let kind = AttributeTable.kind(of: attribute.type) else { throw .attributeTypeInvalid }
-        set.set(attribute.type, try checked(attribute.value, kind, depth: depth + 1))
-      }
-      return set.encoded
-    }
+  /// The value in the form in which it is stored, but for templates: `template` makes theirs.
+  ///
+  /// Throws CKR_ATTRIBUTE_VALUE_INVALID for one that its kind does not have.
+  static func checked(
+    _ value: UnsafeRawBufferPointer, _ kind: AttributeKind
+  ) throws(ReturnValue) -> UnsafeRawBufferPointer {
     switch kind {
     case .bool:
-      guard bytes == [0] || bytes == [1] else { throw .attributeValueInvalid }
+      guard value.count == 1, value[0] <= 1 else { throw .attributeValueInvalid }
     case .ulong:
-      guard bytes.count == 8 else { throw .attributeValueInvalid }
+      guard value.count == 8 else { throw .attributeValueInvalid }
     case .ulongs:
-      guard bytes.count % 8 == 0 else { throw .attributeValueInvalid }
+      guard value.count % 8 == 0 else { throw .attributeValueInvalid }
     case .text:
-      guard String(validating: bytes, as: UTF8.self) != nil else { throw .attributeValueInvalid }
+      guard value.allSatisfy({ $0 < 0x80 }) || String(validating: value, as: UTF8.self) != nil else {
+        throw .attributeValueInvalid
+      }
     case .date:
-      guard bytes.isEmpty || isDate(bytes) else { throw .attributeValueInvalid }
+      guard value.isEmpty || isDate(value) else { throw .attributeValueInvalid }
     case .bigInteger:
-      guard let first = bytes.firstIndex(where: { $0 != 0 }) else { throw .attributeValueInvalid }
-      return Array(bytes[first...])
+      guard let first = value.firstIndex(where: { $0 != 0 }) else { throw .attributeValueInvalid }
+      return UnsafeRawBufferPointer(rebasing: value[first...])
     case .template:
-      guard bytes.isEmpty else { throw .attributeValueInvalid }
+      guard AttributeEntries(value).fillBytes else { throw .attributeValueInvalid }
     case .bytes:
       break
     }
-    return bytes
+    return value
+  }
+
+  /// A checked value that is a template, in the form in which it is stored.
+  ///
+  /// Throws CKR_TEMPLATE_INCONSISTENT for a template in it: one level, since a template within the template of a template
+  /// means nothing that the specification says.
+  static func template(_ value: UnsafeRawBufferPointer) throws(ReturnValue) -> AttributeSet {
+    let given = try AttributeSet(AttributeEntries(value))
+    return try given.withEntries { (entries) throws(ReturnValue) in
+      var set = AttributeSet()
+      for entry in entries {
+        guard let kind = AttributeTable.kind(of: entry.type) else { throw .attributeTypeInvalid }
+        guard kind != .template else { throw .templateInconsistent }
+        set.set(entry.type, try checked(entries[entry], kind))
+      }
+      return set
+    }
   }
 
   /// Whether the bytes are a CK_DATE: "YYYYMMDD".
-  private static func isDate(_ bytes: [UInt8]) -> Bool {
+  private static func isDate(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard bytes.count == 8, bytes.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
-    let digits = bytes.map { Int($0) - 0x30 }
-    return (1...12).contains(digits[4] * 10 + digits[5]) && (1...31).contains(digits[6] * 10 + digits[7])
+    let number = { (place: Int) in (Int(bytes[place]) - 0x30) * 10 + Int(bytes[place + 1]) - 0x30 }
+    return (1...12).contains(number(4)) && (1...31).contains(number(6))
   }
 
   /// Refuses values that cannot stand together (4.1.1, rule 5).

@@ -22,8 +22,6 @@ public final class Token: Sendable {
     var sealed: [StoredObject] = []
     /// Counts initialisations, so that what began before one is not put in place after it.
     var epoch: UInt64 = 0
-    /// The number of the next session object.
-    var nextSessionObject: UInt64 = 0
   }
 
   /// The slot that the token is in: its number in the store.
@@ -33,6 +31,9 @@ public final class Token: Sendable {
   let state: Mutex<State>
   /// Held by whoever changes or removes an object or the roles, so that such changes happen one after another.
   let changing = Mutex<Void>(())
+  let sessionHandles = SessionHandles()
+  /// A random number, another each time that the token is opened.
+  let opening: UInt64
   private let clientByteLimit: Int
   private let onKeyChange: @Sendable () -> Void
 
@@ -52,6 +53,7 @@ public final class Token: Sendable {
     self.clientByteLimit = clientByteLimit
     self.onKeyChange = onKeyChange
     publicObjectKey = try store.publicObjectSecretKey(token: slot)
+    opening = UInt64.random(in: 0 ... .max)
     var first: State
     if let stored = try store.token(slot) {
       guard let record = TokenRecord(stored: stored.content) else { throw .corrupt(.token(slot)) }
@@ -74,7 +76,7 @@ public final class Token: Sendable {
         first.objects.insert(Self.tokenObject(stored.id, attributes, secrets: nil))
       }
     }
-    for object in BuiltInObjects.make(firstHandle: { first.takeSessionHandle() }) { first.objects.insert(object) }
+    for object in BuiltInObjects.make(handles: sessionHandles) { first.objects.insert(object) }
     state = Mutex(first)
   }
 
@@ -126,26 +128,45 @@ public final class Token: Sendable {
     return object
   }
 
-  /// All objects that the client may know of and that match the template, by handle.
-  func find(_ template: AttributeSet, for client: Client) -> [Object] {
-    let (role, own) = client.reading { ($0.role, $0.objects.candidates(for: template)) }
-    let shared = reading { $0.objects.candidates(for: template) }
-    let types = template.types
-    return (own + shared)
-      .filter { object in
-        (!object.isPrivate || role == .user)
-          && types.allSatisfy { type in matches(object, template, type) }
+  /// The handles of all objects that the client may know of and that match the template, ascending.
+  func find(
+    _ template: AttributeSet, for client: Client, in session: SessionReference
+  ) throws(ReturnValue) -> [UInt64] {
+    let keys = ObjectIndex.Keys(template)
+    var candidates: [Object] = []
+    let role = try client.withState { (state) throws(ReturnValue) in
+      try state.note(session)
+      state.objects.appendCandidates(for: keys, to: &candidates)
+      return state.role
+    }
+    reading { $0.objects.appendCandidates(for: keys, to: &candidates) }
+    // What an object may have without its being among the attributes that are kept with it.
+    let special = template.withEntries { entries in
+      entries.filter { AttributeTable.mayBeSecret($0.type) || $0.type == .checkValue }.map(\.type)
+    }
+    var plain = template
+    for type in special { plain.remove(type) }
+    var handles: [UInt64] = []
+    for object in candidates where !object.isPrivate || role == .user {
+      if object.attributes.contains(all: plain), special.allSatisfy({ matches(object, template, $0) }) {
+        handles.append(object.handle)
       }
-      .sorted { $0.handle < $1.handle }
+    }
+    handles.sort()
+    return handles
   }
 
   /// A secret value matches only where it could be read as well: a search must not be a way to guess it.
   private func matches(_ object: Object, _ template: AttributeSet, _ type: AttributeType) -> Bool {
-    if object.schema?.rule(for: type)?.footnotes.contains(.secret) != true {
-      return object.attributes.contains(type) && object.attributes.agrees(with: template, on: type)
+    template.withBytes(type) { wanted in
+      guard let wanted else { return true }
+      if object.isSecret(type) {
+        guard !object.concealsSecrets, let secrets = try? secrets(of: object) else { return false }
+        return secrets.withValue(type) { $0.map { sameBytes($0, wanted) } ?? false }
+      }
+      guard let attributes = try? allAttributes(of: object) else { return false }
+      return attributes.withBytes(type) { $0.map { sameBytes($0, wanted) } ?? false }
     }
-    guard !object.concealsSecrets, let secrets = try? secrets(of: object) else { return false }
-    return secrets.revealed(type) == template.bytes(type)
   }
 
   // MARK: Secrets
@@ -186,20 +207,13 @@ public final class Token: Sendable {
   func keysChanged() { onKeyChange() }
 }
 
-extension Token.State {
-  mutating func takeSessionHandle() -> UInt64 {
-    defer { nextSessionObject += 1 }
-    return ObjectHandles.ofSessionObject(nextSessionObject)
-  }
-}
-
 /// The objects that every token has without anybody having made them.
 enum BuiltInObjects {
   /// The profiles whose every demand is met (PKCS#11 Profiles 3.2). Extended Provider and Authentication Token ask for
   /// C_LoginUser and are not claimed without it.
   private static let profiles: [ProfileID] = [.baselineProvider]
 
-  static func make(firstHandle nextHandle: () -> UInt64) -> [Object] {
+  static func make(handles: SessionHandles) -> [Object] {
     profiles.map { profile in
       var attributes = AttributeSet()
       attributes.set(.class, ObjectClass.profile.rawValue)
@@ -208,7 +222,7 @@ enum BuiltInObjects {
       attributes.set(.label, Array(profile.name.utf8))
       attributes.set(.token, true)
       for type in [AttributeType.private, .modifiable, .copyable, .destroyable] { attributes.set(type, false) }
-      return Object(handle: nextHandle(), attributes: attributes, material: nil, session: nil)
+      return Object(handle: handles.next(), attributes: attributes, material: nil, session: nil)
     }
   }
 }

@@ -23,10 +23,11 @@ extension Token {
     guard let count = draft.attributes.ulong(.valueLen).flatMap({ Int(exactly: $0) }),
       KeyCodec.admits(count, keyType)
     else { throw .attributeValueInvalid }
-    let value = try computing { () throws(CryptoError) in try SecretBytes.random(count: count) }
+    let secrets = try computing { () throws(CryptoError) in
+      try SecretAttributes(.value, count: count) { (value) throws(CryptoError) in try KeyReserve.fill(value) }
+    }
     KeyCodec.setOrigin(&draft.attributes, generatedBy: request.mechanism.type)
-    let secrets = try KeyCodec.completeSecretKey(
-      &draft.attributes, value, of: draft.schema, wrongSize: .attributeValueInvalid)
+    try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
     return try add(
       [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: request.session)[0]
   }
@@ -72,11 +73,10 @@ extension Token {
     try refuseRestrictedAndGuarded(base)
 
     let reader = TemplateReader(origin: .derive, isSecurityOfficer: role == .securityOfficer)
-    let namesType = request.template.contains { $0.type == .keyType }
-    let imposed = base.attributes.template(.deriveTemplate)
-    let isImposed = imposed?.contains(.keyType) ?? false
+    let imposed = base.attributes.template(.deriveTemplate) ?? AttributeSet()
+    let namesType = request.template.withEntries { $0.contains { $0.type == .keyType } }
     // Bytes without a type are a generic secret.
-    let subtype = namesType || isImposed ? nil : KeyType.genericSecret.rawValue
+    let subtype = namesType || imposed.contains(.keyType) ? nil : KeyType.genericSecret.rawValue
     var draft = try reader.read(request.template, implied: .secretKey, subtype, imposed: imposed)
     try checkMayMake(draft.attributes, role, request.session)
 
@@ -91,8 +91,8 @@ extension Token {
       .alwaysSensitive, base.attributes.bool(.alwaysSensitive) && draft.attributes.bool(.sensitive))
     draft.attributes.set(
       .neverExtractable, base.attributes.bool(.neverExtractable) && !draft.attributes.bool(.extractable))
-    let secrets = try KeyCodec.completeSecretKey(
-      &draft.attributes, value, of: draft.schema, wrongSize: .attributeValueInvalid)
+    let secrets = SecretAttributes([(.value, value)])
+    try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
     return try add(
       [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: request.session)[0]
   }

@@ -117,7 +117,7 @@ public final class TokenObject: Sendable {
       reply.u64(try refusing { () throws(ReturnValue) in try token.size(request, client) })
     case .getAttributes:
       let request: GetAttributes = try read(&request)
-      reply.attributeAnswers(try refusing { () throws(ReturnValue) in try token.read(request, client) })
+      try refusing { () throws(ReturnValue) in try token.read(request, client, &reply) }
     case .setAttributes:
       let request: ObjectRequest = try read(&request)
       try refusing { () throws(ReturnValue) in try token.change(request, client) }

@@ -3,6 +3,7 @@ import Cryptoki
 import Mechanisms
 import SecureStorage
 import TokenProtocol
+import Wire
 
 /// An object that is complete and about to be put in place.
 struct NewObject {
@@ -48,49 +49,35 @@ extension Token {
 
   /// Puts new objects in place, all or none, and answers their handles.
   func add(
-    _ new: [NewObject], for client: Client, in session: SessionReference
+    _ new: consuming [NewObject], for client: Client, in session: SessionReference
   ) throws(ReturnValue) -> [UInt64] {
-    var new = new
-    for index in new.indices {
-      let random = try computing { () throws(CryptoError) in try randomBytes(count: 16) }
-      new[index].attributes.set(.uniqueID, hexadecimal(random))
-      guard new[index].attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
-    }
-    let onToken = new.filter { $0.attributes.bool(.token) }
-    try checkRoom(for: onToken.map(\.attributes), client)
-    let stored = try store(onToken)
+    var sealed: [StoredObject] = []
+    if new.contains(where: { $0.attributes.bool(.token) }) { sealed = try storeTokenObjects(&new, client) }
+    var stored = sealed.makeIterator()
     var objects: [Object] = []
-    var storedObjects = stored.makeIterator()
-    let firstHandles = reading { state in (0..<(new.count - onToken.count)).map { _ in state.takeSessionHandle() } }
-    var sessionHandles = firstHandles.makeIterator()
+    objects.reserveCapacity(new.count)
     for one in new {
       if one.attributes.bool(.token) {
-        guard let stored = storedObjects.next() else { throw .deviceError }
+        guard let stored = stored.next() else { throw .deviceError }
         objects.append(Self.tokenObject(stored.id, one.attributes, secrets: one.secrets))
       } else {
-        guard let handle = sessionHandles.next() else { throw .deviceError }
-        let isKey = one.secrets != nil || one.attributes.contains(.keyType)
-        objects.append(
-          Object(
-            handle: handle, attributes: one.attributes, material: isKey ? KeyMaterial(one.secrets) : nil,
-            session: session.number))
+        objects.append(try sessionObject(one, session))
       }
     }
-    let inSession = objects.filter { !$0.isToken }
     do throws(ReturnValue) {
-      if !inSession.isEmpty {
+      if sealed.count < objects.count {
         try client.withState { (state) throws(ReturnValue) in
           // The login or the session may have ended while the key was made.
-          guard state.sessions[session.number] != nil else { throw .sessionHandleInvalid }
-          if state.role != .user, inSession.contains(where: \.isPrivate) { throw .userNotLoggedIn }
-          try state.insert(inSession)
+          guard state.isOpen(session.number) else { throw .sessionHandleInvalid }
+          if state.role != .user, objects.contains(where: { !$0.isToken && $0.isPrivate }) { throw .userNotLoggedIn }
+          try state.insert(objects)
         }
       }
     } catch {
-      try remove(stored)
+      try remove(sealed)
       throw error
     }
-    if !onToken.isEmpty {
+    if !sealed.isEmpty {
       reading { state in
         for object in objects where object.isToken {
           state.objects.insert(object)
@@ -101,15 +88,30 @@ extension Token {
     return objects.map(\.handle)
   }
 
-  /// Makes objects durable, together.
-  private func store(_ objects: [NewObject]) throws(ReturnValue) -> [StoredObject] {
-    guard !objects.isEmpty else { return [] }
+  private func sessionObject(_ new: NewObject, _ session: SessionReference) throws(ReturnValue) -> Object {
+    guard new.attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
+    let handle = sessionHandles.next()
+    var attributes = new.attributes
+    attributes.setUniqueID(UniqueID.ofSessionObject(handle, opening: opening))
+    let isKey = new.secrets != nil || attributes.contains(.keyType)
+    return Object(
+      handle: handle, attributes: attributes, material: isKey ? KeyMaterial(new.secrets) : nil, session: session.number)
+  }
+
+  /// Names the token objects among new ones and makes them durable, together.
+  private func storeTokenObjects(
+    _ objects: inout [NewObject], _ client: Client
+  ) throws(ReturnValue) -> [StoredObject] {
+    try checkRoom(for: objects.map(\.attributes), client)
     let privateKey = reading { $0.privateKey }
     var prepared: [PreparedObject] = []
-    for object in objects {
-      guard let key = object.attributes.bool(.private) ? privateKey : publicObjectKey else { throw .userNotLoggedIn }
-      let privatePart = StoredForm.privatePart(object.attributes, object.secrets).map { NewPrivatePart($0, key: key) }
-      let publicPart = StoredForm.publicPart(object.attributes)
+    for index in objects.indices where objects[index].attributes.bool(.token) {
+      objects[index].attributes.setUniqueID(try UniqueID.ofTokenObject())
+      let (attributes, secrets) = (objects[index].attributes, objects[index].secrets)
+      guard attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
+      guard let key = attributes.bool(.private) ? privateKey : publicObjectKey else { throw .userNotLoggedIn }
+      let privatePart = StoredForm.privatePart(attributes, secrets).map { NewPrivatePart($0, key: key) }
+      let publicPart = StoredForm.publicPart(attributes)
       prepared.append(
         try storing { () throws(StorageError) in
           try store.prepare(token: slot, publicPart: publicPart, privatePart: privatePart)
@@ -150,7 +152,7 @@ extension Token {
     let original = try object(request.object, for: client, .objectHandleInvalid)
     guard original.attributes.bool(.copyable), let schema = original.schema else { throw .actionProhibited }
     let change = TemplateChange(schema: schema, isCopy: true, isSecurityOfficer: role == .securityOfficer)
-    var attributes = try change.applied(request.template, to: original.attributes)
+    var attributes = try change.applied(request.template, to: try allAttributes(of: original))
     // What the security officer vouches for is the one object, not what others make of it.
     if role != .securityOfficer, attributes.contains(.trusted) { attributes.set(.trusted, false) }
     try checkMayMake(attributes, role, request.session)
@@ -160,36 +162,55 @@ extension Token {
 
   // MARK: Reading
 
-  /// C_GetAttributeValue.
-  func read(_ request: GetAttributes, _ client: Client) throws(ReturnValue) -> [AttributeAnswer] {
-    _ = try client.enter(request.session)
-    let object = try object(request.object, for: client, .objectHandleInvalid)
-    var answers: [AttributeAnswer] = []
-    answers.reserveCapacity(request.types.count)
-    for type in request.types { answers.append(try answer(type.published, of: object)) }
-    return answers
+  /// C_GetAttributeValue: writes an answer for each type.
+  func read(_ request: GetAttributes, _ client: Client, _ reply: inout WireWriter) throws(ReturnValue) {
+    let object = try object(request.object, for: client, in: request.session, .objectHandleInvalid)
+    reply.attributeAnswerCount(request.types.count)
+    try object.attributes.withEntries { (attributes) throws(ReturnValue) in
+      for type in request.types { try answer(type.published, of: object, attributes, &reply) }
+    }
   }
 
-  private func answer(_ type: AttributeType, of object: Object) throws(ReturnValue) -> AttributeAnswer {
-    guard object.schema?.rule(for: type)?.footnotes.contains(.secret) == true else {
-      return object.attributes.value(type).map { .value($0) } ?? .absent
+  private func answer(
+    _ type: AttributeType, of object: Object, _ attributes: AttributeEntries, _ reply: inout WireWriter
+  ) throws(ReturnValue) {
+    if let value = attributes.range(of: type) {
+      let value = attributes[value]
+      return reply.attributeAnswer(type.holdsTemplate ? .template(AttributeEntries(value)) : .bytes(value))
     }
-    if object.concealsSecrets { return .sensitive }
-    return try secrets(of: object)?.revealed(type).map { .value(.bytes($0)) } ?? .absent
+    if object.hidesValue(type) { return reply.attributeAnswer(.sensitive) }
+    if object.isSecret(type), let secrets = try secrets(of: object) {
+      return secrets.withValue(type) { reply.attributeAnswer($0.map { .bytes($0) } ?? .absent) }
+    }
+    if type == .checkValue, let value = try checkValue(of: object) {
+      return value.withUnsafeBytes { reply.attributeAnswer(.bytes($0)) }
+    }
+    reply.attributeAnswer(.absent)
+  }
+
+  /// CKA_CHECK_VALUE of a session object, for which it is not kept; nil for an object that has none.
+  private func checkValue(of object: Object) throws(ReturnValue) -> [UInt8]? {
+    guard object.objectClass == .secretKey, let secrets = try secrets(of: object) else { return nil }
+    return try KeyCodec.checkValue(of: secrets, object.schema?.keyType)
+  }
+
+  /// The attributes with the one that is not kept.
+  func allAttributes(of object: Object) throws(ReturnValue) -> AttributeSet {
+    var attributes = object.attributes
+    if !attributes.contains(.checkValue), let value = try checkValue(of: object) { attributes.set(.checkValue, value) }
+    return attributes
   }
 
   /// C_GetObjectSize: the bytes of the object's values as they are kept.
   func size(_ request: ObjectRequest, _ client: Client) throws(ReturnValue) -> UInt64 {
-    _ = try client.enter(request.session)
-    let object = try object(request.object, for: client, .objectHandleInvalid)
+    let object = try object(request.object, for: client, in: request.session, .objectHandleInvalid)
     let secretCount = object.objectClass == .publicKey ? 0 : try secrets(of: object)?.byteCount ?? 0
     return UInt64(object.attributes.encoded.count + secretCount)
   }
 
   /// `describeKey`: what the module decides by before an operation, and computes public-key operations with.
   func describe(_ request: ObjectRequest, _ client: Client) throws(ReturnValue) -> KeyDescription {
-    _ = try client.enter(request.session)
-    let object = try object(request.object, for: client, .keyHandleInvalid)
+    let object = try object(request.object, for: client, in: request.session, .keyHandleInvalid)
     guard var description = object.description else { throw .keyHandleInvalid }
     if object.objectClass == .publicKey { description.publicParts = KeyCodec.publicParts(object.attributes) }
     return description
@@ -197,16 +218,26 @@ extension Token {
 
   /// C_FindObjectsInit: the handles of all that match, ascending.
   func find(_ request: TemplateRequest, _ client: Client) throws(ReturnValue) -> [UInt64] {
-    _ = try client.enter(request.session)
-    var template = AttributeSet()
-    for attribute in try TemplateReader.withoutDuplicates(request.template) {
-      template.set(attribute.type, attribute.value)
-      // Big integers are kept without leading zeros.
-      if AttributeTable.kind(of: attribute.type) == .bigInteger, case .bytes(let value) = attribute.value {
-        template.set(attribute.type, Array(value.drop { $0 == 0 }))
+    var template = try AttributeSet(request.template)
+    // Big integers are kept without leading zeros, templates in order.
+    let kinds = template.withEntries { entries in
+      entries.filter { $0.type.holdsTemplate || entries[$0].first == 0 }.map {
+        ($0.type, AttributeTable.kind(of: $0.type))
       }
     }
-    return find(template, for: client).map(\.handle)
+    for (type, kind) in kinds {
+      let value = template.bytes(type) ?? []
+      switch kind {
+      case .bigInteger?: template.set(type, Array(value.drop { $0 == 0 }))
+      case .template?:
+        let inner = try value.span.withUnsafeBytes { (value) throws(ReturnValue) in
+          try AttributeSet(AttributeEntries(value))
+        }
+        template.set(type, inner.encoded)
+      default: break
+      }
+    }
+    return try find(template, for: client, in: request.session)
   }
 
   // MARK: Changing
@@ -222,7 +253,7 @@ extension Token {
         throw .actionProhibited
       }
       let change = TemplateChange(schema: schema, isCopy: false, isSecurityOfficer: role == .securityOfficer)
-      let changed = object.replacing(try change.applied(request.template, to: object.attributes))
+      let changed = object.replacing(try change.applied(request.template, to: try allAttributes(of: object)))
       guard changed.attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
       if object.isToken {
         if changed.byteCount > object.byteCount { try checkRoom(for: [changed.attributes], client) }
@@ -254,12 +285,21 @@ extension Token {
   }
 
   /// C_DestroyObject.
+  ///
+  /// Of session objects nobody knows but their client, which forgets them by itself: the others' keys stay as they are.
   func destroy(_ request: ObjectRequest, _ client: Client) throws(ReturnValue) {
-    _ = try client.enter(request.session)
+    let isDone = try client.withState { (state) throws(ReturnValue) in
+      try state.note(request.session)
+      guard let object = state.objects[request.object] else { return false }
+      guard !object.isPrivate || state.role == .user else { throw .objectHandleInvalid }
+      guard object.attributes.bool(.destroyable) else { throw .actionProhibited }
+      state.remove(object.handle)
+      return true
+    }
+    if isDone { return }
     try serially { () throws(ReturnValue) in
       let object = try object(request.object, for: client, .objectHandleInvalid)
       guard object.attributes.bool(.destroyable) else { throw .actionProhibited }
-      guard object.isToken else { return client.reading { $0.remove(object.handle) } }
       guard request.session.isReadWrite else { throw .sessionReadOnly }
       let id = ObjectHandles.storeID(object.handle)
       try storing { () throws(StorageError) in

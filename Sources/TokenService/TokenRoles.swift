@@ -90,7 +90,7 @@ extension Token {
         state.sealed = []
         state.privateKey = nil
         state.users = []
-        let builtIn = BuiltInObjects.make(firstHandle: { state.takeSessionHandle() })
+        let builtIn = BuiltInObjects.make(handles: sessionHandles)
         for object in builtIn { state.objects.insert(object) }
       }
     }

@@ -60,7 +60,7 @@ extension Token {
     guard key.handle != wrapping.handle else { throw .keyNotWrappable }
     if key.attributes.bool(.wrapWithTrusted), !wrapping.attributes.bool(.trusted) { throw .keyNotWrappable }
     if let template = wrapping.attributes.template(.wrapTemplate) {
-      for type in template.types where !key.attributes.agrees(with: template, on: type) { throw .keyHandleInvalid }
+      guard try allAttributes(of: key).contains(all: template) else { throw .keyHandleInvalid }
     }
     // Zeros at the end of a secret key are cut off when its length is known; an encoding is not followed by any.
     if key.objectClass == .privateKey, !Self.keepsLength(facts.family) || !facts.family.isSymmetric {
@@ -104,8 +104,8 @@ extension Token {
       let value = try Self.value(in: opened, facts.family, draft.schema.keyType) { () throws(ReturnValue) in
         try wantedByteCount(draft.attributes, wrong: .wrappedKeyLenRange)
       }
-      secrets = try KeyCodec.completeSecretKey(
-        &draft.attributes, value, of: draft.schema, wrongSize: .wrappedKeyLenRange)
+      secrets = SecretAttributes([(.value, value)])
+      try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .wrappedKeyLenRange)
     } else {
       guard Self.keepsLength(facts.family), let keyType = draft.schema.keyType else { throw .wrappedKeyInvalid }
       let key = try PrivateKeyMaterial(pkcs8: opened, keyType: keyType)
@@ -130,9 +130,9 @@ extension Token {
   }
 
   /// CKA_UNWRAP_TEMPLATE, and for a restricted key what keeps the new key as restricted as itself.
-  private static func imposed(on unwrapping: Object) throws(ReturnValue) -> AttributeSet? {
-    guard unwrapping.isRestricted else { return unwrapping.attributes.template(.unwrapTemplate) }
+  private static func imposed(on unwrapping: Object) throws(ReturnValue) -> AttributeSet {
     var imposed = unwrapping.attributes.template(.unwrapTemplate) ?? AttributeSet()
+    guard unwrapping.isRestricted else { return imposed }
     let demands: [(AttributeType, Bool)] = [
       (.strongroomRestrictedOutput, true), (.sensitive, true), (.extractable, false),
     ]

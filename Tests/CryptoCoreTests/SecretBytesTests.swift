@@ -103,4 +103,29 @@ struct RandomTests {
     let many = try randomBytes(count: 1 << 20)
     #expect(many.suffix(64).contains { $0 != 0 })
   }
+
+  @Test("keys from the reserve are whole and never given twice, whatever their length and the thread")
+  func reserve() async throws {
+    let keys = try await withThrowingTaskGroup(of: [[UInt8]].self) { group in
+      for _ in 0..<4 {
+        group.addTask {
+          try (0..<300).map { number in
+            var key = [UInt8](repeating: 0, count: [16, 32, 64, 65, 400][number % 5])
+            try key.withUnsafeMutableBytes { try KeyReserve.fill($0) }
+            return key
+          }
+        }
+      }
+      return try await group.reduce(into: []) { $0 += $1 }
+    }
+    #expect(keys.count == 1200)
+    // Sixteen bytes in a row that two keys share would be the same bytes given twice.
+    var seen: Set<[UInt8]> = []
+    for key in keys {
+      for start in stride(from: 0, through: key.count - 16, by: 16) { seen.insert(Array(key[start..<start + 16])) }
+    }
+    #expect(seen.count == keys.reduce(0) { $0 + $1.count / 16 })
+    #expect(!keys.contains { $0.suffix(16).allSatisfy { $0 == 0 } })
+    try KeyReserve.fill(UnsafeMutableRawBufferPointer(start: nil, count: 0))
+  }
 }

@@ -27,7 +27,7 @@ import Wire
 
   @Test("requests are read as they were written, to the last byte")
   func roundTrips() throws {
-    let template = [
+    let template: Template = [
       Attribute(.label, .bytes([1, 2])), Attribute(.unwrapTemplate, .template([Attribute(.sign, .bytes([1]))])),
     ]
     let login = try again(Login(session: Self.session, userType: .user, pin: [1, 2, 3], contextKey: 9))
@@ -45,7 +45,7 @@ import Wire
     #expect(batch.0 == batch.1)
   }
 
-  @Test("a request cut anywhere is malformed, and so is a template within templates within templates")
+  @Test("a request cut anywhere is malformed, and so is a template whose attributes do not fill it")
   func malformed() throws {
     let whole = bytes(Login(session: Self.session, userType: .user, pin: [1, 2, 3], contextKey: 9))
     for count in 0..<whole.count {
@@ -54,12 +54,47 @@ import Wire
         #expect(throws: WireError.truncated) { try Login(from: &reader) }
       }
     }
-    var nested = [Attribute(.label, .bytes([]))]
-    for _ in 0..<4 { nested = [Attribute(.unwrapTemplate, .template(nested))] }
-    let deep = bytes(TemplateRequest(session: Self.session, template: nested))
-    deep.withUnsafeBytes { message in
+    let template = bytes(
+      TemplateRequest(
+        session: Self.session, template: [Attribute(.label, .bytes([1, 2])), Attribute(.id, .bytes([3]))]))
+    // The length of the second value, 9 bytes before the end: one more or one fewer than there is.
+    for count in [0, 2] as [UInt8] {
+      var wrong = template
+      wrong[template.count - 5] = count
+      wrong.withUnsafeBytes { message in
+        var reader = WireReader(message)
+        #expect(throws: WireError.invalid) { try TemplateRequest(from: &reader) }
+      }
+    }
+  }
+
+  @Test("answers are read as they were written, nested templates too, and no other form of them")
+  func answers() throws {
+    let inner = Template([Attribute(.sign, .bytes([1])), Attribute(.id, .bytes([]))])
+    var writer = WireWriter()
+    writer.attributeAnswerCount(4)
+    let label: [UInt8] = [7, 8]
+    label.withUnsafeBytes { writer.attributeAnswer(.bytes($0)) }
+    inner.withEntries { writer.attributeAnswer(.template($0)) }
+    writer.attributeAnswer(.sensitive)
+    writer.attributeAnswer(.absent)
+    let message = writer.withMessage { [UInt8]($0) }
+    let read = try message.withUnsafeBytes { message in
       var reader = WireReader(message)
-      #expect(throws: WireError.invalid) { try TemplateRequest(from: &reader) }
+      let answers = try reader.attributeAnswers()
+      try reader.end()
+      return answers
+    }
+    #expect(
+      read == [
+        .value(.bytes([7, 8])), .value(.template([Attribute(.sign, .bytes([1])), Attribute(.id, .bytes([]))])),
+        .sensitive, .absent,
+      ])
+    for wrong in [[4], [1, 3, 0, 0, 0, 1, 2, 3]] as [[UInt8]] {
+      wrong.withUnsafeBytes { message in
+        var reader = WireReader(message)
+        #expect(throws: WireError.invalid) { _ = try reader.attributeAnswer() }
+      }
     }
   }
 }

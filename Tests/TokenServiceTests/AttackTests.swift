@@ -214,7 +214,8 @@ struct AttackTests {
     var generator = SplitMix(state: 7)
     let messages: [(TokenOperation, [UInt8])] = [
       (
-        .createObject, encoded(TemplateRequest(session: user.session, template: Sample.secretKey([1, 2], .sha256HMAC)))
+        .createObject,
+        encoded(TemplateRequest(session: user.session, template: Template(Sample.secretKey([1, 2], .sha256HMAC))))
       ),
       (
         .generateKey,

@@ -42,6 +42,78 @@ struct ObjectTests {
     #expect(try user.isTrue(copy, .strongroomRestrictedOutput))
   }
 
+  @Test("unique ids are the token's: another for each object, the same whenever they are asked for")
+  func uniqueIDs() throws {
+    let user = try Shared.bench.user(224)
+    var seen: Set<[UInt8]> = []
+    for onToken in [false, true, false, true] {
+      let key = try user.aes([.flag(.token, onToken)])
+      let id = try #require(try user.bytes(key, .uniqueID))
+      #expect(id.count == 32 && id.allSatisfy { "0123456789abcdef".utf8.contains($0) })
+      #expect(seen.insert(id).inserted)
+      try user.set(key, [.text(.label, "renamed")])
+      #expect(try user.bytes(key, .uniqueID) == id)
+      #expect(try user.find([.bytes(.uniqueID, id)]) == [key])
+      if onToken { try user.destroy(key) }
+    }
+  }
+
+  @Test("the check value of a session key is what it would be on the token, wherever it is looked at")
+  func checkValueOfSessionKey() throws {
+    let user = try Shared.bench.user(225)
+    let value = [UInt8](repeating: 0, count: 16)
+    let expected: [UInt8] = [0x66, 0xe9, 0x4b]
+    let key = try user.create(Sample.secretKey(value, .aes, [.extractable, .flag(.wrap, true)]))
+    #expect(try user.bytes(key, .checkValue) == expected)
+    #expect(try user.find([.bytes(.checkValue, expected), .bytes(.value, value)]).isEmpty, "it is sensitive")
+    #expect(try user.find([.bytes(.checkValue, expected)]).contains(key))
+    #expect(try !user.find([.bytes(.checkValue, [1, 2, 3])]).contains(key))
+    // A copy may repeat it, and cannot replace it.
+    let copy = try user.copy(key, [.onToken, .bytes(.checkValue, expected)])
+    #expect(try user.bytes(copy, .checkValue) == expected)
+    try user.destroy(copy)
+    #expect(
+      outcome { () throws(ReturnValue) in try user.copy(key, [.bytes(.checkValue, [1, 2, 3])]) }
+        == .attributeValueInvalid)
+    for (wanted, result) in [(expected, ReturnValue.ok), ([1, 2, 3], .keyHandleInvalid)] {
+      let wrapping = try user.aes([
+        .flag(.wrap, true), Attribute(.wrapTemplate, .template([.bytes(.checkValue, wanted)])),
+      ])
+      #expect(outcome { () throws(ReturnValue) in try user.wrap(key, with: wrapping, Sample.keyWrap) } == result)
+    }
+    try user.set(key, [.bytes(.checkValue, [])])
+    #expect(try user.bytes(key, .checkValue) == [])
+    #expect(try user.bytes(try user.copy(key), .checkValue) == [])
+  }
+
+  @Test("a template in any order, with values twice, makes the same object")
+  func order() throws {
+    let user = try Shared.bench.user(226)
+    let value = [UInt8](repeating: 3, count: 16)
+    let template = Sample.secretKey(
+      value, .aes,
+      [
+        .text(.label, "order"), .bytes(.id, [1, 2]), .flag(.wrap, true), .flag(.sensitive, false), .extractable,
+        .number(.allowedMechanisms, UInt(MechanismType.aesGCM.rawValue)),
+        Attribute(.unwrapTemplate, .template([.text(.label, "in"), .flag(.token, false)])),
+      ])
+    let types: [AttributeType] = [
+      .class, .token, .private, .label, .value, .keyType, .id, .sensitive, .encrypt, .wrap, .extractable, .local,
+      .neverExtractable, .allowedMechanisms, .unwrapTemplate, .valueLen, .checkValue,
+    ]
+    var answers: [[AttributeAnswer]] = []
+    for given in [template, template.reversed(), template + template.reversed()] {
+      let key = try user.create(given)
+      var answer: [AttributeAnswer] = []
+      for type in types { answer += try user.get(key, type) }
+      answers.append(answer)
+      #expect(try user.find(given).contains(key))
+    }
+    #expect(answers[0] == answers[1] && answers[0] == answers[2])
+    #expect(answers[0][4] == .value(.bytes(value)))
+    #expect(answers[0][14] == .value(.template([.flag(.token, false), .text(.label, "in")])))
+  }
+
   @Test("what may not change says so")
   func readOnlyAttributes() throws {
     let user = try Shared.bench.user(23)

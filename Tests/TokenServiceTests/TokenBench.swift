@@ -161,15 +161,15 @@ struct BenchClient: Sendable {
   // MARK: Objects
 
   func create(_ template: [Attribute]) throws(ReturnValue) -> UInt64 {
-    try call(.createObject, TemplateRequest(session: session, template: template)).number
+    try call(.createObject, TemplateRequest(session: session, template: Template(template))).number
   }
 
   func copy(_ object: UInt64, _ template: [Attribute] = []) throws(ReturnValue) -> UInt64 {
-    try call(.copyObject, ObjectRequest(session: session, object: object, template: template)).number
+    try call(.copyObject, ObjectRequest(session: session, object: object, template: Template(template))).number
   }
 
   func set(_ object: UInt64, _ template: [Attribute]) throws(ReturnValue) {
-    try call(.setAttributes, ObjectRequest(session: session, object: object, template: template))
+    try call(.setAttributes, ObjectRequest(session: session, object: object, template: Template(template)))
   }
 
   func destroy(_ object: UInt64) throws(ReturnValue) {
@@ -190,7 +190,7 @@ struct BenchClient: Sendable {
   }
 
   func find(_ template: [Attribute] = []) throws(ReturnValue) -> [UInt64] {
-    let answer = try call(.findObjects, TemplateRequest(session: session, template: template))
+    let answer = try call(.findObjects, TemplateRequest(session: session, template: Template(template)))
     return
       (try? answer.read { reader in
         let count = try reader.count(ofElementsAtLeast: 8)
@@ -205,7 +205,8 @@ struct BenchClient: Sendable {
   // MARK: Keys
 
   func generate(_ mechanism: MechanismType, _ template: [Attribute]) throws(ReturnValue) -> UInt64 {
-    try call(.generateKey, MakeKey(session: session, mechanism: Mechanism(mechanism), template: template)).number
+    try call(.generateKey, MakeKey(session: session, mechanism: Mechanism(mechanism), template: Template(template)))
+      .number
   }
 
   /// An AES-256 key, in the session unless the template says otherwise.
@@ -219,7 +220,8 @@ struct BenchClient: Sendable {
     let answer = try call(
       .generateKeyPair,
       MakeKeyPair(
-        session: session, mechanism: Mechanism(mechanism), publicTemplate: open, privateTemplate: secret))
+        session: session, mechanism: Mechanism(mechanism), publicTemplate: Template(open),
+        privateTemplate: Template(secret)))
     let handles = try? answer.read { (try $0.u64(), try $0.u64()) }
     guard let handles else { throw .generalError }
     return (handles.0, handles.1)
@@ -235,14 +237,15 @@ struct BenchClient: Sendable {
     _ wrapped: [UInt8], with key: UInt64, _ mechanism: Mechanism, _ template: [Attribute]
   ) throws(ReturnValue) -> UInt64 {
     try call(
-      .unwrapKey, MakeKey(session: session, mechanism: mechanism, key: key, template: template), wrapped
+      .unwrapKey, MakeKey(session: session, mechanism: mechanism, key: key, template: Template(template)), wrapped
     ).number
   }
 
   func derive(
     _ base: UInt64, _ mechanism: Mechanism, _ template: [Attribute]
   ) throws(ReturnValue) -> UInt64 {
-    try call(.deriveKey, MakeKey(session: session, mechanism: mechanism, key: base, template: template)).number
+    try call(.deriveKey, MakeKey(session: session, mechanism: mechanism, key: base, template: Template(template)))
+      .number
   }
 
   // MARK: Operations

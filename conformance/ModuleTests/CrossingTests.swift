@@ -199,6 +199,27 @@ extension ModuleSuite {
       #expect(parts == 4)
     }
 
+    @Test("a session key that is destroyed is forgotten, and no other key is")
+    func destroyedSessionKey() {
+      let session = module.openAsUser()
+      let template: Template = [(CKA_VALUE_LEN, .number(32)), (CKA_SIGN, .bool(true))]
+      let (made, stays) = generateKey(session, CKM_GENERIC_SECRET_KEY_GEN, template)
+      let (madeToo, goes) = generateKey(session, CKM_GENERIC_SECRET_KEY_GEN, template)
+      #expect(made == CKR_OK && madeToo == CKR_OK)
+      func begin(_ key: CK_OBJECT_HANDLE) -> CK_RV {
+        withMechanism(CKM_SHA256_HMAC) { mechanism in
+          let result = p11.C_SignInit!(session, mechanism, key)
+          if result == CKR_OK { #expect(p11.C_SignInit!(session, nil, 0) == CKR_OK) }
+          return result
+        }
+      }
+      #expect(begin(stays) == CKR_OK && begin(goes) == CKR_OK)
+      #expect(p11.C_DestroyObject!(session, goes) == CKR_OK)
+      let again = crossings { #expect(begin(stays) == CKR_OK) }
+      #expect(again == 0)
+      #expect(begin(goes) == CKR_KEY_HANDLE_INVALID)
+    }
+
     @Test("what another process changes of a key is seen by the next C_SignInit, which does not cross otherwise")
     func changeElsewhere() async {
       let session = module.openAsUser()

@@ -38,7 +38,7 @@ extension WorldSuite {
       ).output
       let point = [4] + [UInt8](repeating: 1, count: 64)
       let place = BufferPlace(buffer: buffer, offset: 16)
-      let template: [Attribute] = [
+      let template: Template = [
         .text(.label, "x"), .open,
         Attribute(.wrapTemplate, .template([.text(.label, "y"), .flag(.extractable, true)])),
       ]
@@ -58,7 +58,7 @@ extension WorldSuite {
       add(.login, Login(session: session, userType: .contextSpecific, pin: pin, contextKey: key), rounds: 20)
       add(.logout, InSession(session: session))
       add(.closeSessions, CloseSessions(numbers: [7, 8, 9], all: false))
-      add(.createObject, TemplateRequest(session: session, template: Sample.aes(data.suffix(16), [.open])))
+      add(.createObject, TemplateRequest(session: session, template: Template(Sample.aes(data.suffix(16), [.open]))))
       add(.copyObject, ObjectRequest(session: session, object: key, template: template))
       add(.destroyObject, ObjectRequest(session: session, object: 12345))
       add(.objectSize, ObjectRequest(session: session, object: key))

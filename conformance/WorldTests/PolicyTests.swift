@@ -33,7 +33,7 @@ extension WorldSuite {
         ask(.begin, request)
       }
       ask(.wrapKey, WrapKey(session: session, mechanism: Mechanism(.aesKeyWrap), wrappingKey: handle, key: handle))
-      let template: [Attribute] = [.of(.secretKey), .of(.aes), .open]
+      let template: Template = [.of(.secretKey), .of(.aes), .open]
       ask(
         .unwrapKey, MakeKey(session: session, mechanism: Mechanism(.aesKeyWrap), key: handle, template: template),
         [UInt8](repeating: 0, count: 40))

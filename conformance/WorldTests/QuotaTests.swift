@@ -194,8 +194,8 @@ extension WorldSuite {
     func publicTokenObjects() throws {
       let world = try World()
       let guest = try world.guest()
-      let large = [Attribute.of(.data), .onToken, .bytes(.value, [UInt8](repeating: 7, count: 3 << 20))]
-      let create = TemplateRequest(session: guest.session, template: large)
+      let large: [Attribute] = [.of(.data), .onToken, .bytes(.value, [UInt8](repeating: 7, count: 3 << 20))]
+      let create = TemplateRequest(session: guest.session, template: Template(large))
       #expect(count { guest.ask(.createObject, create) } == 5)
       let small = try guest.create([.of(.data), .onToken, .text(.label, "small")])
       let longer = ObjectRequest(

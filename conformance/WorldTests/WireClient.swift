@@ -112,11 +112,11 @@ final class WireClient: @unchecked Sendable {
   }
 
   func create(_ template: [Attribute]) throws -> UInt64 {
-    try call(.createObject, TemplateRequest(session: session, template: template)).number
+    try call(.createObject, TemplateRequest(session: session, template: Template(template))).number
   }
 
   func find(_ template: [Attribute] = []) throws -> [UInt64] {
-    try call(.findObjects, TemplateRequest(session: session, template: template)).read { reader in
+    try call(.findObjects, TemplateRequest(session: session, template: Template(template))).read { reader in
       let count = try reader.count(ofElementsAtLeast: 8)
       return try (0..<count).map { _ in try reader.u64() }
     }
@@ -130,7 +130,8 @@ final class WireClient: @unchecked Sendable {
   func aes(_ template: [Attribute] = []) throws -> UInt64 {
     try call(
       .generateKey,
-      MakeKey(session: session, mechanism: Mechanism(.aesKeyGen), template: [.number(.valueLen, 32)] + template)
+      MakeKey(
+        session: session, mechanism: Mechanism(.aesKeyGen), template: Template([.number(.valueLen, 32)] + template))
     ).number
   }
 
@@ -139,7 +140,7 @@ final class WireClient: @unchecked Sendable {
       .generateKeyPair,
       MakeKeyPair(
         session: session, mechanism: Mechanism(.ecKeyPairGen),
-        publicTemplate: [.bytes(.ecParams, Sample.p256)] + open, privateTemplate: secret)
+        publicTemplate: Template([.bytes(.ecParams, Sample.p256)] + open), privateTemplate: Template(secret))
     ).read { (try $0.u64(), try $0.u64()) }
   }
 
