@@ -23,8 +23,8 @@ final class WithheldPlaintext {
 
   /// Bytes worked on at a time: what stays in the processor's nearest caches between one step and the next.
   private static let pieceByteCount = 1 << 14
-  /// Bytes lent at a time, so that the caller's copying on overlaps with ours.
-  private static let lentByteCount = 1 << 13
+  /// Bytes are deciphered in multiples of this, but for the last.
+  private static let stepByteCount = 1 << 10
   /// So many blocks are short ones, as the process keeps them; whoever needs more gets long ones.
   private static let shortBlockCount = 8
 
@@ -47,8 +47,8 @@ final class WithheldPlaintext {
       block.bytes.copy(UnsafeRawBufferPointer(rebasing: input[position..<position + count]), at: start)
       position += count
       inputByteCount += count
-      // What may be the tag waits, and what is no whole block of the cipher.
-      try decipher(to: byteCount & ~15)
+      // What may be the tag waits, and so much more that each step begins where cache lines do.
+      try decipher(to: byteCount & ~(Self.stepByteCount - 1))
     }
   }
 
@@ -87,12 +87,14 @@ final class WithheldPlaintext {
     orElse failure: (CryptoError) -> E, _ body: (UnsafeRawBufferPointer) throws(E) -> Void
   ) throws(E) {
     do throws(CryptoError) { try verify() } catch { throw failure(error) }
+    // Little is lent in smaller pieces, so that the caller's copying on overlaps with it at all.
+    let lentByteCount = byteCount <= 4 * Self.pieceByteCount ? Self.pieceByteCount / 4 : Self.pieceByteCount
     var left = byteCount
     for block in blocks {
       let end = min(left, block.bytes.count)
       var position = 0
       while position < end {
-        let count = min(end - position, Self.lentByteCount)
+        let count = min(end - position, lentByteCount)
         try body(UnsafeRawBufferPointer(rebasing: block.bytes[position..<position + count]))
         position += count
         block.wipe(to: position)
