@@ -88,7 +88,7 @@ final class WithheldPlaintext {
   ) throws(E) {
     do throws(CryptoError) { try verify() } catch { throw failure(error) }
     // Little is lent in smaller pieces, so that the caller's copying on overlaps with it at all.
-    let lentByteCount = byteCount <= 4 * Self.pieceByteCount ? Self.pieceByteCount / 4 : Self.pieceByteCount
+    let lentByteCount = byteCount <= 4 * Self.pieceByteCount ? Self.pieceByteCount / 2 : Self.pieceByteCount
     var left = byteCount
     for block in blocks {
       let end = min(left, block.bytes.count)
