@@ -1,8 +1,8 @@
 // An entry of each function's name jumps to wherever its slot points: to `first_use` until libcrypto.so.3 has been
-// loaded, to libcrypto's own function from then on. System V ABI for x86-64.
+// loaded, to libcrypto's own function from then on.
 
 // A page of its own, which becomes read-only when it has been filled.
-    .section .data.libcrypto, "aw", @progbits
+    .section .data.libcrypto, "aw", %progbits
     .balign 4096
     .hidden strongroom_libcrypto_slots
     .globl strongroom_libcrypto_slots
@@ -13,21 +13,22 @@ strongroom_libcrypto_slots:
     .balign 4096
 
     .text
-#define SYMBOL(name)           \
-    .balign 16;                \
-    .hidden name;              \
-    .globl name;               \
-    .type name, @function;     \
-name:                          \
-    jmp *slot_##name(%rip);    \
-    .size name, . - name;      \
-first_##name:                  \
+#if defined(__x86_64__)
+#define SYMBOL(name)             \
+    .balign 16;                  \
+    .hidden name;                \
+    .globl name;                 \
+    .type name, @function;       \
+name:                            \
+    jmp *slot_##name(%rip);      \
+    .size name, . - name;        \
+first_##name:                    \
     lea slot_##name(%rip), %r11; \
     jmp first_use;
 #include "symbols.h"
 #undef SYMBOL
 
-// Arguments are kept over the binding; %rax has the count of vector arguments, of which these functions have none.
+// Arguments are kept over the binding; none of these functions has vector arguments.
 first_use:
     push %rdi
     push %rsi
@@ -45,14 +46,58 @@ first_use:
     pop %rsi
     pop %rdi
     jmp *(%r11)
+#elif defined(__aarch64__)
+#define SYMBOL(name)             \
+    .balign 16;                  \
+    .hidden name;                \
+    .globl name;                 \
+    .type name, %function;       \
+name:                            \
+    adrp x16, slot_##name;       \
+    ldr x16, [x16, :lo12:slot_##name]; \
+    br x16;                      \
+    .size name, . - name;        \
+first_##name:                    \
+    adrp x17, slot_##name;       \
+    add x17, x17, :lo12:slot_##name; \
+    b first_use;
+#include "symbols.h"
+#undef SYMBOL
+
+first_use:
+    stp x29, x30, [sp, #-96]!
+    mov x29, sp
+    stp x0, x1, [sp, #16]
+    stp x2, x3, [sp, #32]
+    stp x4, x5, [sp, #48]
+    stp x6, x7, [sp, #64]
+    stp x8, x17, [sp, #80]
+    bl strongroom_libcrypto_bind
+    ldp x8, x17, [sp, #80]
+    ldp x6, x7, [sp, #64]
+    ldp x4, x5, [sp, #48]
+    ldp x2, x3, [sp, #32]
+    ldp x0, x1, [sp, #16]
+    ldp x29, x30, [sp], #96
+    ldr x16, [x17]
+    br x16
+#else
+#error "entries for this processor are missing"
+#endif
 
 // What stands in for each function where there is no libcrypto.so.3: 0 and NULL are its words for failure.
     .hidden strongroom_libcrypto_missing
     .globl strongroom_libcrypto_missing
+#if defined(__x86_64__)
     .type strongroom_libcrypto_missing, @function
 strongroom_libcrypto_missing:
     xor %eax, %eax
+#else
+    .type strongroom_libcrypto_missing, %function
+strongroom_libcrypto_missing:
+    mov x0, xzr
+#endif
     ret
     .size strongroom_libcrypto_missing, . - strongroom_libcrypto_missing
 
-    .section .note.GNU-stack, "", @progbits
+    .section .note.GNU-stack, "", %progbits

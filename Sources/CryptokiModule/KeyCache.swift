@@ -101,6 +101,15 @@ final class KeyCache: Sendable {
     }
   }
 
+  /// Forgets the public keys, when objects of a session that ended may be among them: operations with those ask nobody else.
+  func removePublicKeys() {
+    content.withLock { content in
+      guard content.keys.contains(where: \.value.isPublic) else { return }
+      content.keys = content.keys.filter { !$0.value.isPublic }
+      removals.wrappingAdd(1, ordering: .releasing)
+    }
+  }
+
   func removeAll() {
     content.withLock {
       $0.keys.removeAll()

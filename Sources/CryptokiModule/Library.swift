@@ -82,6 +82,7 @@ final class Library: Sendable {
   /// Held while the secure world is being connected: the second of two first calls waits for the first.
   private let state = Mutex(State())
   let sessions = SessionTable()
+  let messageCounters = MessageCounters()
   /// Counts the calls of C_Finalize; C_WaitForSlotEvent sleeps on it.
   private let finalizations = SleepingPlace()
 

@@ -64,7 +64,8 @@ struct MessageParameters {
     func random(_ memory: UnsafeMutableRawBufferPointer) throws(ReturnValue) { try slot.fillWithRandom(memory) }
     func counted() throws(ReturnValue) -> (count: UInt64, start: UInt64) {
       guard variableBitCount > 0 else { throw .keyExhausted }
-      return try slot.messageCounters.next(of: key, bitCount: variableBitCount, random: random)
+      return try Library.current.messageCounters.next(
+        of: .init(slot: slot.id, key: key), bitCount: variableBitCount, random: random)
     }
     switch generator {
     case UInt(CKG_NO_GENERATE): return

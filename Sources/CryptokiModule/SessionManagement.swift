@@ -65,6 +65,7 @@ extension Library {
         // Only a dead connection refuses, and with it everything of the session is gone.
         try? slot.request(.closeSessions, CloseSessions(numbers: announced, all: logsOut))
       }
+      if !announced.isEmpty { slot.keys.removePublicKeys() }
       if logsOut { slot.loggedIn = nil }
     }
     sessions.release(removed)

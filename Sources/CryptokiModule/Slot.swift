@@ -11,7 +11,6 @@ final class Slot: Sendable {
   let token: UInt64
   let keys = KeyCache()
   let random = RandomReserve()
-  let messageCounters = MessageCounters()
   /// Held while sessions are counted in and out, and while somebody logs in or out: closing the last session logs
   /// out, and no new session may come between. To be taken after a session's own lock, never before it.
   let lifecycle = Mutex(())

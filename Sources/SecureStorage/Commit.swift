@@ -35,9 +35,12 @@ final class Writer {
     try changes(transaction)
   }
 
-  /// Tells a writer that waits. With `.done` nobody else holds its closure any longer.
+  /// Lets go of the changes, made or not. Its owner does so at the end, when nobody else looks at them: others may hold
+  /// the writer a moment longer.
+  func forgetChanges() { changes = nil }
+
+  /// Tells a writer that waits.
   func signal(_ signal: Signal) {
-    if signal == .done { changes = nil }
     word.store(signal.rawValue)
     word.wake()
   }
@@ -65,6 +68,8 @@ enum AnchorDurability {
 
 extension SecureStore {
   private static let largestBatch = 64
+  /// Nanoseconds.
+  private static let longestGathering: UInt64 = 5_000_000
 
   /// Runs `body` and makes all its changes durable together; when it throws, none of them happens.
   ///
@@ -88,6 +93,7 @@ extension SecureStore {
   }
 
   private func commit(_ writer: Writer) throws(StorageError) {
+    defer { writer.forgetChanges() }
     monitor.lock()
     waitingWriters.append(writer)
     let isAlone = !isLed
@@ -107,7 +113,7 @@ extension SecureStore {
   /// Waits for more writers if more are expected; false when one of them has taken the lead.
   ///
   /// Those who shared the last commit were let go a moment ago and may be on their way back. Going without them costs them the
-  /// time of a commit, so half of that is waited.
+  /// time of a commit, so half of that is waited, and never more than `longestGathering`: a disk may have stalled.
   private func gather(_ writer: Writer) -> Bool {
     monitor.lock()
     if waitingWriters.count >= expectedWriters {
@@ -117,7 +123,7 @@ extension SecureStore {
     isGathering = true
     writer.resetSignal()
     monitor.unlock()
-    writer.wait(timeout: lastCommitNanoseconds / 2)
+    writer.wait(timeout: min(lastCommitNanoseconds / 2, Self.longestGathering))
     monitor.lock()
     let leads = isGathering
     isGathering = false

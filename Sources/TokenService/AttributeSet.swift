@@ -37,8 +37,9 @@ struct AttributeSet: Sendable, Equatable {
     }
   }
 
-  /// The same of a template within a template.
+  /// The same of a template within a template. Throws CKR_ATTRIBUTE_VALUE_INVALID unless it is one to its last byte.
   init(_ template: AttributeEntries) throws(ReturnValue) {
+    guard template.fillBytes else { throw .attributeValueInvalid }
     let sorted = template.map { (type: $0.type.published, value: template[$0]) }
       .sorted { $0.type.rawValue < $1.type.rawValue }
     var byteCount = template.bytes.count
@@ -103,8 +104,11 @@ extension AttributeSet {
   }
 
   /// The value as a template.
-  func template(_ type: AttributeType) -> AttributeSet? {
-    bytes(type).flatMap { AttributeSet(encoded: $0) }
+  func template(_ type: AttributeType) throws(ReturnValue) -> AttributeSet? {
+    guard let bytes = bytes(type) else { return nil }
+    // None is stored that is not well-formed; if one were, it must not count as a template that demands nothing.
+    guard let template = AttributeSet(encoded: bytes) else { throw .generalError }
+    return template
   }
 
   /// Whether all attributes of `template` are among these, with the same values.

@@ -73,7 +73,7 @@ extension Token {
     try refuseRestrictedAndGuarded(base)
 
     let reader = TemplateReader(origin: .derive, isSecurityOfficer: role == .securityOfficer)
-    let imposed = base.attributes.template(.deriveTemplate) ?? AttributeSet()
+    let imposed = try base.attributes.template(.deriveTemplate) ?? AttributeSet()
     let namesType = request.template.withEntries { $0.contains { $0.type == .keyType } }
     // Bytes without a type are a generic secret.
     let subtype = namesType || imposed.contains(.keyType) ? nil : KeyType.genericSecret.rawValue

@@ -59,7 +59,7 @@ extension Token {
     // A key wrapped with itself would be its own key to open it.
     guard key.handle != wrapping.handle else { throw .keyNotWrappable }
     if key.attributes.bool(.wrapWithTrusted), !wrapping.attributes.bool(.trusted) { throw .keyNotWrappable }
-    if let template = wrapping.attributes.template(.wrapTemplate) {
+    if let template = try wrapping.attributes.template(.wrapTemplate) {
       guard try allAttributes(of: key).contains(all: template) else { throw .keyHandleInvalid }
     }
     // Zeros at the end of a secret key are cut off when its length is known; an encoding is not followed by any.
@@ -131,7 +131,7 @@ extension Token {
 
   /// CKA_UNWRAP_TEMPLATE, and for a restricted key what keeps the new key as restricted as itself.
   private static func imposed(on unwrapping: Object) throws(ReturnValue) -> AttributeSet {
-    var imposed = unwrapping.attributes.template(.unwrapTemplate) ?? AttributeSet()
+    var imposed = try unwrapping.attributes.template(.unwrapTemplate) ?? AttributeSet()
     guard unwrapping.isRestricted else { return imposed }
     let demands: [(AttributeType, Bool)] = [
       (.strongroomRestrictedOutput, true), (.sensitive, true), (.extractable, false),

@@ -63,6 +63,27 @@ struct CommitTests {
     #expect(try workshop.open().texts().sorted() == expected.sorted())
   }
 
+  @Test("a store that may write no more tells every writer so, however many come at once", .timeLimit(.minutes(1)))
+  func failedStore() throws {
+    let store = try workshop.open()
+    try store.insert("before")
+    store.failure = .failed("as after an anchor that could not be written")
+    onThreads(8) { thread in
+      for number in 0..<1000 {
+        do throws(StorageError) {
+          try store.insert("\(thread)/\(number)")
+          Issue.record("written")
+        } catch {
+          guard case .failed = error else {
+            Issue.record("\(error)")
+            return
+          }
+        }
+      }
+    }
+    #expect(try store.texts() == ["before"])
+  }
+
   @Test("a writer that is refused first in a shared commit takes nothing from those after it")
   func firstRefused() throws {
     do {

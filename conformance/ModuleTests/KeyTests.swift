@@ -72,6 +72,20 @@ extension ModuleSuite {
       withMechanism(CKM_EDDSA) { signAndVerify(session, $0, keys, digest, signatureCount: 64) }
     }
 
+    @Test("a public key goes with the session that it belongs to, also for a session that has verified with it")
+    func publicKeyOfAnEndedSession() {
+      let (session, other) = (module.openAsUser(), module.open())
+      let digest = [UInt8](repeating: 0x5a, count: 32)
+      let keys = pair(session, curve: Self.p256)
+      withMechanism(CKM_ECDSA) { mechanism in
+        let (result, signature) = sign(session, mechanism, keys.1, digest)
+        #expect(result == CKR_OK)
+        #expect(verify(other, mechanism, keys.0, digest, signature) == CKR_OK)
+        #expect(p11.C_CloseSession!(session) == CKR_OK)
+        #expect(p11.C_VerifyInit!(other, mechanism, keys.0) == CKR_KEY_HANDLE_INVALID)
+      }
+    }
+
     @Test("RSA signs in the token and verifies here, encrypts here and decrypts in the token")
     func rsa() {
       let session = module.openAsUser()

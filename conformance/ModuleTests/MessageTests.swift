@@ -144,6 +144,32 @@ extension ModuleSuite {
       #expect(short.encrypt(session, [], [1]).0 == CKR_KEY_EXHAUSTED)
     }
 
+    @Test("nor by the same process after C_Finalize and C_Initialize, with a key of the token")
+    func generatorsGoOnAfterFinalization() async {
+      _ = TestStore.shared
+      await #expect(processExitsWith: .success) {
+        var seen: Set<[UInt8]> = []
+        var key: CK_OBJECT_HANDLE = 0
+        for _ in 0..<2 {
+          do {
+            let module = InitializedModule()
+            let session = module.openAsUser()
+            if key == 0 { key = aesKey(session, token: true) }
+            withMechanism(CKM_AES_GCM) {
+              require(p11.C_MessageEncryptInit!(session, $0, key) == CKR_OK, "C_MessageEncryptInit")
+            }
+            for _ in 0..<3 {
+              let message = Message(
+                iv: [1, 2, 3, 4] + [UInt8](repeating: 0, count: 8), fixedBits: 32, generator: CKG_GENERATE_COUNTER)
+              require(message.encrypt(session, [], [1]).0 == CKR_OK, "C_EncryptMessage")
+              require(seen.insert(Array(message.iv)).inserted, "the same IV again")
+            }
+            withExtendedLifetime(module) {}
+          }
+        }
+      }
+    }
+
     @Test("an IV that was made for a key is not made again by another operation or session")
     func generatorsGoOn() {
       let session = module.openAsUser()
