@@ -57,6 +57,8 @@ final class ObjectScan: @unchecked Sendable {
   private(set) var damaged: [RecordName] = []
   /// The objects that are sound, by token, in the order of their ids.
   private(set) var objects: [UInt32: [StoredObject]] = [:]
+  /// The sound objects of one token that were found last, not yet among the above.
+  private var run: (token: UInt32, objects: [StoredObject]) = (0, [])
   /// What the private objects of a token service have for a public part is always the same.
   private var lastPublicPart: [UInt8] = []
 
@@ -93,6 +95,12 @@ final class ObjectScan: @unchecked Sendable {
       try check(batch)
     }
     if let failure = readFailure ?? failure { throw failure }
+    endRun()
+  }
+
+  private func endRun() {
+    if objects[run.token]?.append(contentsOf: run.objects) == nil { objects[run.token] = run.objects }
+    run.objects = []
   }
 
   private func hand(_ batch: RowBatch, isLast: Bool = false) {
@@ -144,7 +152,11 @@ final class ObjectScan: @unchecked Sendable {
         continue
       }
       if opened != lastPublicPart { lastPublicPart = opened }
-      objects[token, default: []].append(
+      if run.token != token {
+        endRun()
+        run.token = token
+      }
+      run.objects.append(
         StoredObject(token: token, id: row.id, publicPart: lastPublicPart, privatePart: privatePart))
     }
   }

@@ -90,10 +90,10 @@ struct AssociatedData {
 
   mutating func append(_ bytes: UnsafeRawBufferPointer) {
     precondition(count + bytes.count <= Self.capacity, "what is authenticated has a length that is known")
-    for byte in bytes {
-      storage[count] = byte
-      count += 1
-    }
+    let start = count
+    var span = storage.mutableSpan
+    span.withUnsafeMutableBytes { UnsafeMutableRawBufferPointer(rebasing: $0[start...]).copyMemory(from: bytes) }
+    count += bytes.count
   }
 
   mutating func append(_ bytes: [UInt8]) { bytes.withUnsafeBytes { append($0) } }

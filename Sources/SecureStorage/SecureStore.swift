@@ -241,33 +241,30 @@ public final class SecureStore: @unchecked Sendable {
     return opened
   }
 
-  /// What `body` makes of each object and its private part, in no particular order; nothing of those that are damaged
-  /// or of another key, and of those that `body` makes nothing of. Many objects are shared between two threads.
+  /// Unseals objects part by part: those that `next` gives, until it gives none, go to `take` as what `body` makes of each and its
+  /// private part, in no particular order. Nothing comes of those that are damaged or of another key, and of those that `body` makes
+  /// nothing of. `isMany`: two threads share the parts.
   ///
   /// The bytes lent to `body` are secret memory, gone when it returns.
-  public func unsealPrivate<T: Sendable>(
-    _ objects: [StoredObject], with key: PrivatePartKey,
-    _ body: @escaping @Sendable (StoredObject, UnsafeRawBufferPointer) -> T?
-  ) -> [T] {
-    let half = objects.count / 2
-    let found = Mutex<[T]>([])
-    var helper: LinuxSystem.Thread?
-    if objects.count >= Self.objectsWorthAThread {
-      helper = try? startThread(name: "unseal") { [self] in
-        let made = unsealAll(objects[..<half], with: key, body)
-        found.withLock { $0 = made }
+  public func unsealPrivate<T>(
+    with key: PrivatePartKey, isMany: Bool, _ next: @escaping @Sendable () -> [StoredObject],
+    _ body: @escaping @Sendable (StoredObject, UnsafeRawBufferPointer) -> T?,
+    _ take: @escaping @Sendable ([T]) -> Void
+  ) {
+    @Sendable func unsealParts() {
+      while true {
+        let part = next()
+        if part.isEmpty { return }
+        take(unseal(part, with: key, body))
       }
     }
-    let isAlone = helper == nil
-    let made = unsealAll(isAlone ? objects[...] : objects[half...], with: key, body)
+    var helper = isMany ? try? startThread(name: "unseal") { unsealParts() } : nil
+    unsealParts()
     helper.take()?.join()
-    return found.withLock { $0 } + made
   }
 
-  private static let objectsWorthAThread = 512
-
-  private func unsealAll<T>(
-    _ objects: ArraySlice<StoredObject>, with key: PrivatePartKey, _ body: (StoredObject, UnsafeRawBufferPointer) -> T?
+  private func unseal<T>(
+    _ objects: [StoredObject], with key: PrivatePartKey, _ body: (StoredObject, UnsafeRawBufferPointer) -> T?
   ) -> [T] {
     let room = objects.reduce(0) { max($0, $1.privatePart?.byteCount ?? 0) }
     var made: [T] = []

@@ -57,12 +57,18 @@ final class StoreKeys: Sendable {
   /// Tells a wrong device key from a damaged database.
   let check: [UInt8]
   private let privatePart: SecretBytes
+  /// The first bytes of everything that is authenticated.
+  let associatedDataPrefix: AssociatedData
 
   init(deviceKey: SecretBytes, storeID: [UInt8]) throws(StorageError) {
     func derive(_ label: String) throws(CryptoError) -> SecretBytes {
       try hkdfSHA256(
         key: deviceKey, salt: storeID, info: Array("strongroom storage v1 \(label)".utf8), count: 32)
     }
+    var prefix = AssociatedData()
+    prefix.append(UInt32(0x3153_5253))  // SRS1
+    prefix.append(storeID)
+    associatedDataPrefix = prefix
     do throws(CryptoError) {
       self.storeID = storeID
       record = try AES256GCM(derive("record"))
@@ -110,14 +116,6 @@ final class StoreKeys: Sendable {
       second.withBytes { UnsafeMutableRawBufferPointer(rebasing: output[first.count...]).copyMemory(from: $0) }
       return output.count
     }
-  }
-
-  /// The first bytes of everything that is authenticated.
-  var associatedDataPrefix: AssociatedData {
-    var data = AssociatedData()
-    data.append(UInt32(0x3153_5253))  // SRS1
-    data.append(storeID)
-    return data
   }
 
   func associatedData(

@@ -56,6 +56,11 @@ struct ObjectIndex {
   /// Adds an object, or puts it in the place of the one with its handle.
   mutating func insert(_ object: Object) {
     remove(object.handle)
+    insertNew(object)
+  }
+
+  /// Adds an object whose handle no other has: of many, each look-up counts.
+  mutating func insertNew(_ object: Object) {
     let position: UInt32
     if let free = freePositions.popLast() {
       position = free

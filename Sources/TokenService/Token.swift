@@ -69,13 +69,15 @@ public final class Token: Sendable {
       }
       first = State(record: record)
     }
-    for stored in try store.objects(of: slot) {
-      if StoredForm.isPrivate(stored.publicPart) {
-        first.sealed.append(stored)
-      } else if let attributes = StoredForm.attributes(publicPart: stored.publicPart) {
-        first.objects.insert(Self.tokenObject(stored.id, attributes, secrets: nil))
+    var sealed = try store.objects(of: slot)
+    sealed.removeAll { stored in
+      if StoredForm.isPrivate(stored.publicPart) { return false }
+      if let attributes = StoredForm.attributes(publicPart: stored.publicPart) {
+        first.objects.insertNew(Self.tokenObject(stored.id, attributes, secrets: nil))
       }
+      return true
     }
+    first.sealed = sealed
     for object in BuiltInObjects.make(handles: sessionHandles) { first.objects.insert(object) }
     state = Mutex(first)
   }

@@ -180,24 +180,31 @@ extension Token {
     }
   }
 
+  /// How many sealed objects are opened at a time.
+  private static let openedAtOnce = 1024
+
   /// Puts the private objects that are still sealed in place, without their secrets; a damaged one is left out. By and by, so
-  /// that there are never two forms of all of them in memory.
+  /// that there are never two forms of all of them in memory, and so that one thread puts in place while another opens.
   private func openSealedObjects(with key: PrivatePartKey) {
-    while true {
-      let part = reading { state in
-        let part = Array(state.sealed.suffix(8192))
-        state.sealed.removeLast(part.count)
-        if state.sealed.isEmpty { state.sealed = [] }
-        return part
-      }
-      if part.isEmpty { return }
-      let opened = store.unsealPrivate(part, with: key) { stored, bytes in
+    let isMany = reading { $0.sealed.count } > Self.openedAtOnce
+    store.unsealPrivate(
+      with: key, isMany: isMany,
+      { [self] in
+        reading { state in
+          let part = Array(state.sealed.suffix(Self.openedAtOnce))
+          state.sealed.removeLast(part.count)
+          if state.sealed.isEmpty { state.sealed = [] }
+          return part
+        }
+      },
+      { stored, bytes in
         StoredForm.attributes(privatePart: bytes).map { Self.tokenObject(stored.id, $0, secrets: nil) }
-      }
-      reading { state in
-        for object in opened { state.objects.insert(object) }
-      }
-    }
+      },
+      { [self] opened in
+        reading { state in
+          for object in opened { state.objects.insertNew(object) }
+        }
+      })
   }
 
   /// C_Login with CKU_CONTEXT_SPECIFIC: the next operation of this function with this key in this session may run.

@@ -97,10 +97,10 @@ struct RecordTests {
     #expect(objects.map(\.publicPart) == (0..<2000).map { [UInt8($0 % 2)] })
     #expect(objects.map(\.id) == objects.map(\.id).sorted())
     let key = try store.publicObjectSecretKey(token: 1)
-    let opened = store.unsealPrivate(objects, with: key) { object, bytes in (object.id, [UInt8](bytes)) }
+    let opened = store.unsealAll(objects, with: key)
     #expect(opened.sorted { $0.0 < $1.0 }.map(\.1) == written)
     let other = try store.publicObjectSecretKey(token: 2)
-    #expect(store.unsealPrivate(objects, with: other) { object, _ in object.id }.isEmpty)
+    #expect(store.unsealAll(objects, with: other).isEmpty)
     for (object, text) in zip(objects, written) { #expect(plain(try store.unsealPrivate(object, with: key)) == text) }
   }
 

@@ -1,6 +1,7 @@
 import CryptoCore
 import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 @testable import SecureStorage
@@ -89,6 +90,26 @@ extension SecureStore {
 
   func texts(token: UInt32 = 1) throws(StorageError) -> [String] {
     try objects(of: token).map { String(decoding: $0.publicPart, as: UTF8.self) }
+  }
+}
+
+extension SecureStore {
+  /// The private parts of all objects that open, by id, made by two threads from parts of different sizes.
+  func unsealAll(_ objects: [StoredObject], with key: PrivatePartKey) -> [(UInt64, [UInt8])] {
+    let left = Mutex(objects[...])
+    let found = Mutex<[(UInt64, [UInt8])]>([])
+    unsealPrivate(
+      with: key, isMany: true,
+      {
+        left.withLock { left in
+          let part = Array(left.prefix(1 + left.count % 97))
+          left.removeFirst(part.count)
+          return part
+        }
+      },
+      { object, bytes in (object.id, [UInt8](bytes)) },
+      { made in found.withLock { $0 += made } })
+    return found.withLock { $0 }
   }
 }
 
