@@ -42,6 +42,7 @@ final class SecureWorld: Sendable {
   private let decoder: VideoDecoder
   private let display: Display
   private let presentations = PresentationQueue()
+  private let idleKeys = IdleKeys()
   private let options: SecureWorldOptions
   private let log: Log
   // Given to the server when it is made.
@@ -59,11 +60,11 @@ final class SecureWorld: Sendable {
     publishedRegion = Mutex(region)
     let store = try SecureStore.open(directory: options.storeDirectory)
     for record in store.damaged { log.write("damaged: \(record) does not open; everything else is served") }
-    tokens = try (0..<UInt32(options.slotCount)).map { slot in
+    tokens = try (0..<UInt32(options.slotCount)).map { [idleKeys] slot in
       TokenObject(
-        try Token(store: store, slot: slot, clientByteLimit: options.clientMemoryByteCount) {
-          published.advanceKeyGeneration()
-        })
+        try Token(
+          store: store, slot: slot, clientByteLimit: options.clientMemoryByteCount,
+          onKeyChange: { published.advanceKeyGeneration() }, onKeyKept: { idleKeys.noteKept() }))
     }
     pools = PoolSet(options.pools)
     capabilities = try CapabilityTable()
@@ -101,6 +102,11 @@ final class SecureWorld: Sendable {
         _ = try? waitForEvents(capabilities.eventNumber, .readable, timeout: nil)
         capabilities.collect()
       }
+    }
+    // Without a hold on the tokens: the store closes when the server has stopped.
+    try idleKeys.start { [weak self] in
+      guard let self else { return nil }
+      return tokens.filter { $0.dropUnusedKeys() }.count > 0
     }
     try server.start()
     log.write("serving the store \(options.storeDirectory), \(tokens.count) slots, with \(LibraryContext.version)")

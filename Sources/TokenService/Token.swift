@@ -36,6 +36,9 @@ public final class Token: Sendable {
   let opening: UInt64
   private let clientByteLimit: Int
   private let onKeyChange: @Sendable () -> Void
+  private let onKeyKept: @Sendable () -> Void
+  /// The materials of token objects that keep something.
+  private let watched = Mutex<[KeyMaterial]>([])
 
   /// The mechanisms that work at run time.
   static let mechanisms: [MechanismFacts] = MechanismTable.all.filter(\.family.isAvailable)
@@ -45,13 +48,17 @@ public final class Token: Sendable {
   /// `clientByteLimit`: bytes that the session objects of one client may take, and that its operations may hold.
   /// `onKeyChange` is called after an attribute of an object was changed, an object was destroyed, or the token
   /// initialised: what clients remember of keys may then be wrong.
+  /// `onKeyKept` is called when a token object's secrets or parsed key begin to be kept in memory: `dropUnusedKeys` is then worth
+  /// calling.
   public init(
-    store: SecureStore, slot: UInt32, clientByteLimit: Int = 256 << 20, onKeyChange: @escaping @Sendable () -> Void = {}
+    store: SecureStore, slot: UInt32, clientByteLimit: Int = 256 << 20,
+    onKeyChange: @escaping @Sendable () -> Void = {}, onKeyKept: @escaping @Sendable () -> Void = {}
   ) throws(StorageError) {
     self.store = store
     self.slot = slot
     self.clientByteLimit = clientByteLimit
     self.onKeyChange = onKeyChange
+    self.onKeyKept = onKeyKept
     publicObjectKey = try store.publicObjectSecretKey(token: slot)
     opening = UInt64.random(in: 0 ... .max)
     var first: State
@@ -191,6 +198,7 @@ public final class Token: Sendable {
     let found = object.isPrivate ? StoredForm.secrets(privatePart: opened) : SecretAttributes(encoded: opened)
     guard let found else { throw .deviceError }
     material.keep(found)
+    watch(object)
     // The last user may have logged out meanwhile.
     if object.isPrivate, reading({ $0.privateKey == nil }) { material.drop() }
     return found
@@ -202,11 +210,36 @@ public final class Token: Sendable {
     if let key = material.key { return key }
     let key = try KeyCodec.key(object.attributes, try secrets(of: object, .keyHandleInvalid))
     let kept = material.keep(key)
+    watch(object)
     if object.isPrivate, object.isToken, reading({ $0.privateKey == nil }) { material.drop() }
     return kept
   }
 
   func keysChanged() { onKeyChange() }
+
+  // MARK: Keeping keys
+
+  /// Notes that a token object's material keeps something. What session objects keep is nowhere else.
+  func watch(_ object: Object) {
+    guard object.isToken, let material = object.material, material.beginWatch() else { return }
+    watched.withLock { $0.append(material) }
+    onKeyKept()
+  }
+
+  /// Drops secrets and parsed keys of token objects that were not used since the last call; they come back with the next use.
+  /// Answers whether some are still kept.
+  func dropUnusedKeys() -> Bool {
+    let all = watched.withLock { watched in
+      let all = watched
+      watched = []
+      return all
+    }
+    let kept = all.filter { $0.isKeptWhenWatched() }
+    return watched.withLock { watched in
+      watched += kept
+      return !watched.isEmpty
+    }
+  }
 }
 
 /// The objects that every token has without anybody having made them.

@@ -37,6 +37,10 @@ public final class TokenObject: Sendable {
     }
   }
 
+  /// Drops secrets and parsed keys of token objects that were not used since the last call; they come back with the next use.
+  /// Answers whether some are still kept.
+  public func dropUnusedKeys() -> Bool { token.dropUnusedKeys() }
+
   /// Forgets a client: its login, its sessions, its session objects.
   public func clientGone(_ id: ClientID) { token.clientGone(id) }
 

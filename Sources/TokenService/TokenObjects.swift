@@ -84,6 +84,7 @@ extension Token {
           if object.isPrivate, state.privateKey == nil { object.material?.drop() }
         }
       }
+      for object in objects where object.isToken { watch(object) }
     }
     return objects.map(\.handle)
   }

@@ -163,6 +163,34 @@ struct RoleTests {
     #expect(try first.perform(.encrypt, key, Mechanism(.aesECB), [UInt8](repeating: 0, count: 16)) == expected)
   }
 
+  @Test("keys of the token that are not used leave the memory, those in use and those of sessions stay")
+  func unusedKeysAreDropped() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let zeros = [UInt8](repeating: 0, count: 16)
+    func encrypt(_ key: UInt64) throws -> [UInt8] { try user.perform(.encrypt, key, Mechanism(.aesECB), zeros) }
+    let busy = try user.aes([.onToken])
+    let idle = try user.aes([.onToken])
+    let ofSession = try user.aes([])
+    let keys = [busy, idle, ofSession]
+    let expected = try keys.map(encrypt)
+    let token = bench.token.token
+    let materials = try [busy, idle].map { key in try #require(token.reading { $0.objects[key]?.material }) }
+    #expect(token.dropUnusedKeys(), "used a moment ago")
+    #expect(materials.allSatisfy { !$0.isEmpty })
+    _ = try encrypt(busy)
+    #expect(token.dropUnusedKeys())
+    #expect(materials.map(\.isEmpty) == [false, true])
+    #expect(!token.dropUnusedKeys(), "nothing is left to watch")
+    #expect(materials.allSatisfy { $0.isEmpty })
+    #expect(!token.dropUnusedKeys())
+    #expect(try keys.map(encrypt) == expected, "they come back, and the session's key never went")
+    #expect(materials.allSatisfy { !$0.isEmpty })
+    #expect(token.dropUnusedKeys())
+    #expect(!token.dropUnusedKeys())
+    #expect(materials.allSatisfy { $0.isEmpty })
+  }
+
   @Test("wrong PINs lock, across new openings, and the officer unlocks")
   func lockout() throws {
     let bench = try TokenBench()
