@@ -153,7 +153,7 @@ public struct Operation: ~Copyable {
   /// Bytes of input or output that the operation holds in memory, for quotas.
   public var heldByteCount: Int {
     switch state {
-    case .withheld(let plaintext): plaintext.inputByteCount
+    case .withheld(let plaintext): plaintext.heldByteCount
     case .gathered(let bytes): bytes.count
     case .cipher, .authentication, .digest: 0
     }

@@ -15,7 +15,7 @@ final class WithheldPlaintext {
   /// Bytes of all blocks.
   private var capacity = 0
   /// Bytes of input taken in, the tag included.
-  private(set) var inputByteCount = 0
+  private var inputByteCount = 0
   /// Of these, the bytes that have been deciphered.
   private var deciphered = 0
   /// Whether the tag has been looked at; there is no second time.
@@ -32,6 +32,11 @@ final class WithheldPlaintext {
   init(_ cipher: CipherOperation, tagByteCount: Int) {
     self.cipher = cipher
     self.tagByteCount = tagByteCount
+  }
+
+  /// Bytes of memory that this takes: whole pages of short blocks, and long ones as a whole.
+  var heldByteCount: Int {
+    blocks.count > Self.shortBlockCount ? capacity : min((inputByteCount + 4095) & ~4095, capacity)
   }
 
   /// Bytes of plaintext, if the input ends here.

@@ -177,6 +177,23 @@ private let ciphers: [(Mechanism, anyCount: Bool)] = [
     }
   }
 
+  @Test("what a decryption holds back counts by the memory that it takes, at least a page and never less than there is")
+  func heldBytes() throws {
+    let key = try aes([UInt8](repeating: 9, count: 16))
+    let facts = try #require(MechanismTable.facts(.aesGCM))
+    let mechanism = Mechanism(.aesGCM, .gcm(iv: nonce, aad: [], tagBitCount: 128))
+    var operation = try Operation(function: .decrypt, mechanism: mechanism, facts: facts, key: key)
+    #expect(operation.heldByteCount == 0)
+    var taken = 0
+    for (count, held) in [(1, 4096), (4095, 4096), (1, 8192), (300_000, 307_200), (2 << 20, 4 << 20)] {
+      try bytes([UInt8](repeating: 0, count: count)) { (input) throws(ReturnValue) in
+        _ = try operation.update(input, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      }
+      taken += count
+      #expect(operation.heldByteCount == held && held >= taken)
+    }
+  }
+
   @Test("ciphertext that changes while it is decrypted gives the plaintext that was sealed, or none")
   func changingCiphertext() async throws {
     let key = try aes([UInt8](repeating: 9, count: 32))
