@@ -1,5 +1,4 @@
 import COpenSSL
-import Synchronization
 
 /// An AES key (FIPS 197) with its key schedules computed once.
 ///
@@ -12,7 +11,7 @@ public final class AESKey: Sendable {
   public let byteCount: Int
   private let key: SecretBytes
   /// By schedule, made when the first context comes back: a key is mostly used in one way or two.
-  private let pools = InlineArray<9, AtomicLazyReference<ContextPool>> { _ in AtomicLazyReference() }
+  private let pools = InlineArray<9, KeptReference<ContextPool>> { _ in KeptReference() }
 
   /// Throws `.invalidKey` unless `key` has 16, 24 or 32 bytes.
   public init(_ key: SecretBytes) throws(CryptoError) {
@@ -25,7 +24,7 @@ public final class AESKey: Sendable {
 
   deinit {
     for index in pools.indices {
-      guard let pool = pools[index].load() else { continue }
+      guard let pool = pools[index].instance else { continue }
       while let context = pool.take() { EVP_CIPHER_CTX_free(context) }
     }
   }
@@ -63,14 +62,15 @@ public final class AESKey: Sendable {
 
   /// A context for `schedule`, the caller's until `giveBack`. Its IV is not set, its IV byte count is the mode's usual.
   func takeContext(_ schedule: Schedule) throws(CryptoError) -> OpaquePointer {
-    if let ready = pools[schedule.rawValue].load()?.take() { return ready }
+    if let ready = pools[schedule.rawValue].lend({ $0.take() }) ?? nil { return ready }
     return try makeContext(schedule)
   }
 
   /// Ends a loan. A context with changed parameters is freed by its borrower instead.
   func giveBack(_ context: OpaquePointer, _ schedule: Schedule) {
-    let pool = pools[schedule.rawValue].load() ?? pools[schedule.rawValue].storeIfNil(ContextPool())
-    if !pool.give(context) { EVP_CIPHER_CTX_free(context) }
+    let isKept =
+      pools[schedule.rawValue].lend { $0.give(context) } ?? pools[schedule.rawValue].keep(ContextPool()).give(context)
+    if !isKept { EVP_CIPHER_CTX_free(context) }
   }
 
   private func makeContext(_ schedule: Schedule) throws(CryptoError) -> OpaquePointer {

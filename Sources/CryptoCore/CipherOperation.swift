@@ -32,16 +32,16 @@ public enum CipherMode: @unchecked Sendable {
 
 extension AESKey {
   /// Begins an operation. Throws `.invalidParameter` for an IV or tag of a wrong byte count.
-  public func begin(_ mode: CipherMode, _ direction: CipherDirection) throws(CryptoError) -> sending CipherOperation {
+  public func begin(_ mode: CipherMode, _ direction: CipherDirection) throws(CryptoError) -> CipherOperation {
     try CipherOperation(key: self, mode, direction)
   }
 }
 
 /// One encryption or decryption in progress. Not for two threads at once.
 ///
-/// Its context goes back to the key when the operation is released. Every output is checked for room before anything
+/// Its context goes back to the key at the end of the operation's life. Every output is checked for room before anything
 /// is taken in, so after `.bufferTooSmall` the same call may be made again. `output` may be the same memory as `input`.
-public final class CipherOperation {
+public struct CipherOperation: ~Copyable {
   private enum Kind {
     case wholeBlocks
     case padded
@@ -58,7 +58,7 @@ public final class CipherOperation {
   /// Does a GCM whose IV libcrypto does not take; the context is idle then.
   private let longIV: LongIVGaloisCounter?
   /// Whether the context fits the key's pool again.
-  private var isPoolable = true
+  private let isPoolable: Bool
   /// Bytes taken in that have not come out: a part of a block, the block that may be padding, or the possible tag.
   private var pendingByteCount = 0
   /// The possible tag: the last `pendingByteCount` bytes of a GCM ciphertext with its tag behind.
@@ -68,36 +68,47 @@ public final class CipherOperation {
 
   fileprivate init(key: AESKey, _ mode: CipherMode, _ direction: CipherDirection) throws(CryptoError) {
     let encrypts = direction == .encrypt
-    self.key = key
+    let schedule: AESKey.Schedule
+    let kind: Kind
     var iv: UnsafeRawBufferPointer?
+    var (tagByteCount, tagPlacement) = (0, TagPlacement.apart)
     switch mode {
-    case .ecb:
-      (schedule, kind) = (encrypts ? .ecbEncrypt : .ecbDecrypt, .wholeBlocks)
-      (tagByteCount, tagPlacement) = (0, .apart)
-    case .cbc(let given):
-      (schedule, kind, iv) = (encrypts ? .cbcEncrypt : .cbcDecrypt, .wholeBlocks, given)
-      (tagByteCount, tagPlacement) = (0, .apart)
+    case .ecb: (schedule, kind) = (encrypts ? .ecbEncrypt : .ecbDecrypt, .wholeBlocks)
+    case .cbc(let given): (schedule, kind, iv) = (encrypts ? .cbcEncrypt : .cbcDecrypt, .wholeBlocks, given)
     case .cbcPadded(let given):
       (schedule, kind, iv) = (encrypts ? .cbcPaddedEncrypt : .cbcPaddedDecrypt, .padded, given)
-      (tagByteCount, tagPlacement) = (0, .apart)
-    case .counter(let firstBlock):
-      (schedule, kind, iv) = (.counter, .stream, firstBlock)
-      (tagByteCount, tagPlacement) = (0, .apart)
+    case .counter(let firstBlock): (schedule, kind, iv) = (.counter, .stream, firstBlock)
     case .gcm(let given, let count, let placement):
       (schedule, kind, iv) = (encrypts ? .gcmEncrypt : .gcmDecrypt, .gcm, given)
       (tagByteCount, tagPlacement) = (count, placement)
     }
     try Self.checkParameters(kind, iv, tagByteCount: tagByteCount)
-    longIV =
-      if kind == .gcm, let iv, iv.count > Self.longestIV { try LongIVGaloisCounter(key: key, iv: iv) } else { nil }
-    context = try key.takeContext(schedule)
-    if longIV != nil { return }
+    var longIV: LongIVGaloisCounter?
+    var isPoolable = true
     if kind == .gcm, let iv, iv.count != 12 {
-      isPoolable = false
-      let status = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, Int32(iv.count), nil)
-      guard status == 1 else { throw CryptoError(.unsupported, in: "EVP_CIPHER_CTX_ctrl") }
+      if iv.count > Self.longestIV { longIV = try LongIVGaloisCounter(key: key, iv: iv) } else { isPoolable = false }
     }
-    try restart(context, iv: iv?.baseAddress)
+    let context = try key.takeContext(schedule)
+    if longIV == nil {
+      do throws(CryptoError) {
+        if !isPoolable, let iv {
+          let status = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, Int32(iv.count), nil)
+          guard status == 1 else { throw CryptoError(.unsupported, in: "EVP_CIPHER_CTX_ctrl") }
+        }
+        try restart(context, iv: iv?.baseAddress)
+      } catch {
+        EVP_CIPHER_CTX_free(context)
+        throw error
+      }
+    }
+    self.key = key
+    self.schedule = schedule
+    self.context = context
+    self.kind = kind
+    self.tagByteCount = tagByteCount
+    self.tagPlacement = tagPlacement
+    self.longIV = longIV
+    self.isPoolable = isPoolable
   }
 
   /// libcrypto's limit for GCM, in bytes.
@@ -133,7 +144,10 @@ public final class CipherOperation {
   }
 
   /// The most that `finish` may write: exact but for padded decryption, which gives 0 to 15.
-  public var finishByteCount: Int {
+  public var finishByteCount: Int { mostAtFinish() }
+
+  /// `finishByteCount`, for an operation that is an optional: of what it lends, only methods can be asked for.
+  package func mostAtFinish() -> Int {
     if let unwrittenEnd { return unwrittenEnd.count }
     switch kind {
     case .padded: return schedule.encrypts ? 16 : 15
@@ -152,7 +166,7 @@ public final class CipherOperation {
   /// Takes in `input`, writes what is ready to `output` and answers its byte count.
   ///
   /// Decrypted GCM output is not authentic before `finish` has succeeded.
-  public func update(
+  public mutating func update(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(CryptoError) -> Int {
     let expected = outputByteCount(forUpdate: input.count)
@@ -167,7 +181,7 @@ public final class CipherOperation {
     return try advance(input, into: output, expected: expected)
   }
 
-  private func advance(
+  private mutating func advance(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, expected: Int
   ) throws(CryptoError) -> Int {
     if holdsBackTag { return try advanceHoldingBackTag(input, into: output) }
@@ -206,7 +220,7 @@ public final class CipherOperation {
   /// Throws `.dataLength` where the input's byte count is not one that the mode takes, `.badPadding`, or
   /// `.authenticationFailed`: then nothing that was decrypted may be used. Decryption with the tag apart ends by
   /// `finish(verifying:)`.
-  public func finish(into output: UnsafeMutableRawBufferPointer) throws(CryptoError) -> Int {
+  public mutating func finish(into output: UnsafeMutableRawBufferPointer) throws(CryptoError) -> Int {
     switch kind {
     case .stream: return 0
     case .wholeBlocks:
@@ -246,7 +260,7 @@ public final class CipherOperation {
     return try writeTag(into: output)
   }
 
-  private func finishPadded(into output: UnsafeMutableRawBufferPointer) throws(CryptoError) -> Int {
+  private mutating func finishPadded(into output: UnsafeMutableRawBufferPointer) throws(CryptoError) -> Int {
     if let unwrittenEnd { return try write(unwrittenEnd, into: output) }
     if !schedule.encrypts, pendingByteCount != AESKey.blockByteCount {
       throw CryptoError(.dataLength, in: "AES-CBC", reason: "not whole blocks")
@@ -338,7 +352,7 @@ public final class CipherOperation {
   private var holdsBackTag: Bool { kind == .gcm && !schedule.encrypts && tagPlacement == .behindCiphertext }
 
   /// Decrypts all but the last `tagByteCount` bytes seen so far and keeps those.
-  private func advanceHoldingBackTag(
+  private mutating func advanceHoldingBackTag(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(CryptoError) -> Int {
     let releasable = max(pendingByteCount + input.count - tagByteCount, 0)

@@ -1,6 +1,5 @@
 import CryptoCore
 import Cryptoki
-import Synchronization
 
 /// A key ready for work: parsed once, with its schedules, blinding and padded states kept.
 ///
@@ -21,8 +20,8 @@ public final class CryptographicKey: Sendable {
 
   let material: Material
   /// Keys for MACs by hash; the place after the last hash is CMAC's.
-  private let authenticationKeys = InlineArray<12, AtomicLazyReference<MessageAuthenticationKey>> { _ in
-    AtomicLazyReference()
+  private let authenticationKeys = InlineArray<12, KeptReference<MessageAuthenticationKey>> { _ in
+    KeptReference()
   }
 
   init(_ material: Material) {
@@ -91,7 +90,7 @@ public final class CryptographicKey: Sendable {
   /// The kept state for HMAC with `hash`, or for AES-CMAC when it is nil.
   func authenticationKey(_ hash: HashAlgorithm?) throws(ReturnValue) -> MessageAuthenticationKey {
     let place = hash.map { Int($0.rawValue) } ?? authenticationKeys.count - 1
-    if let kept = authenticationKeys[place].load() { return kept }
+    if let kept = authenticationKeys[place].instance { return kept }
     let secret = try secret
     let made: MessageAuthenticationKey
     do throws(CryptoError) {
@@ -103,6 +102,6 @@ public final class CryptographicKey: Sendable {
     } catch {
       throw error.kind == .unsupported ? .mechanismInvalid : .generalError
     }
-    return authenticationKeys[place].storeIfNil(made)
+    return authenticationKeys[place].keep(made)
   }
 }

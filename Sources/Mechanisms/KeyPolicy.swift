@@ -9,16 +9,24 @@ public enum KeyPolicy {
   /// CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_SIZE_RANGE, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_PARAM_INVALID.
   @discardableResult
   public static func check(
-    _ key: KeyDescription, _ mechanism: Mechanism, for flag: MechanismFlags, usage: KeyUsage
+    _ key: KeyDescription, _ mechanism: borrowing Mechanism, for flag: MechanismFlags, usage: KeyUsage
   ) throws(ReturnValue) -> MechanismFacts {
-    guard let facts = MechanismTable.facts(mechanism.type), facts.flags.contains(flag) else {
+    let facts = try check(key, mechanism.type, for: flag, usage: usage)
+    try facts.checkParameters(mechanism.parameters, for: flag)
+    return facts
+  }
+
+  /// The same without a look at the mechanism's parameters.
+  public static func check(
+    _ key: KeyDescription, _ type: MechanismType, for flag: MechanismFlags, usage: KeyUsage
+  ) throws(ReturnValue) -> MechanismFacts {
+    guard let facts = MechanismTable.facts(type), facts.flags.contains(flag) else {
       throw .mechanismInvalid
     }
     guard facts.family.accepts(key, for: flag) else { throw .keyTypeInconsistent }
     guard facts.admitsSize(of: key) else { throw .keySizeRange }
     guard key.usage.contains(usage) else { throw .keyFunctionNotPermitted }
-    guard key.allows(mechanism.type) else { throw .mechanismInvalid }
-    try facts.checkParameters(mechanism.parameters, for: flag)
+    guard key.allows(type) else { throw .mechanismInvalid }
     return facts
   }
 }

@@ -18,6 +18,8 @@ public struct Operation: ~Copyable {
   private let schemeParameters: SchemeParameters?
   private let family: MechanismFamily
   private let state: State
+  /// In the state `cipher`.
+  private var cipher: CipherOperation?
   /// The computation of a MAC, in the state `authentication`.
   private var code: MessageAuthenticationCode?
   /// How much a counter takes before it would wrap; nil when nothing bounds it.
@@ -27,7 +29,7 @@ public struct Operation: ~Copyable {
 
   private enum State {
     /// Output follows input.
-    case cipher(CipherOperation)
+    case cipher
     /// Decryption whose output waits for the tag.
     case withheld(WithheldPlaintext)
     case authentication(byteCount: Int)
@@ -39,50 +41,52 @@ public struct Operation: ~Copyable {
 
   /// Begins an operation with a key that `KeyPolicy.check` has admitted for it.
   public init(
-    function: KeyFunction, mechanism: Mechanism, facts: MechanismFacts, key: CryptographicKey
+    function: KeyFunction, mechanism: borrowing Mechanism, facts: borrowing MechanismFacts, key: CryptographicKey
   ) throws(ReturnValue) {
-    // Family before parameters throughout: a pair of both would be a copy of both.
-    family = facts.family
-    let authentication = try Self.authentication(mechanism, facts.family, key)
-    let state: State =
-      if let authentication { .authentication(byteCount: authentication.byteCount) } else {
-        try Self.begin(function, mechanism, facts.family, key)
+    let state: State
+    var cipher: CipherOperation?
+    var code: MessageAuthenticationCode?
+    var bytesLeft: UInt64?
+    switch facts.family {
+    case .hmac(let hash, let isGeneral):
+      state = .authentication(
+        byteCount: isGeneral ? try Self.macByteCount(mechanism.parameters) : hash.digestByteCount)
+      code = try Self.code(function, try key.authenticationKey(hash))
+    case .aesCMAC(let isGeneral):
+      state = .authentication(byteCount: isGeneral ? try Self.macByteCount(mechanism.parameters) : 16)
+      code = try Self.code(function, try key.authenticationKey(nil))
+    case .rsaPKCS(let hash?), .rsaPSS(let hash?), .ecdsa(let hash?):
+      state = .digest(try folding(function) { () throws(CryptoError) in try Digest(hash) })
+    case .rsaPKCS, .rsaPSS, .ecdsa, .rsaRaw, .rsaOAEP, .edDSA, .aesKeyWrap, .aesKeyWrapPadded:
+      state = .gathered(GatheredBytes())
+    case let family:
+      let begun = try Self.cipher(function, mechanism.parameters, family, try key.aes)
+      if function != .encrypt, case .gcm(_, _, let tagBitCount) = mechanism.parameters {
+        state = .withheld(WithheldPlaintext(begun, tagByteCount: Int(tagBitCount / 8)))
+      } else {
+        state = .cipher
+        cipher = begun
       }
-    code = try folding(function) { () throws(CryptoError) in try authentication?.key.begin() }
-    self.state = state
+      if family == .aesCTR, case .counter(let bitCount, let block) = mechanism.parameters {
+        bytesLeft = block.withUnsafeBytes { block in
+          Self.bytes(ofBlocks: counterBlocksBeforeWrap(firstBlock: block, counterBits: Int(bitCount)))
+        }
+      }
+    }
     self.function = function
     self.key = key
+    family = facts.family
     schemeParameters = facts.family.endNeedsParameters ? SchemeParameters(mechanism.parameters) : nil
-    if facts.family == .aesCTR, case .counter(let bitCount, let block) = mechanism.parameters {
-      bytesLeft = block.withUnsafeBytes { block in
-        Self.bytes(ofBlocks: counterBlocksBeforeWrap(firstBlock: block, counterBits: Int(bitCount)))
-      }
-    }
+    self.state = state
+    self.cipher = cipher
+    self.code = code
+    self.bytesLeft = bytesLeft
   }
 
-  private static func begin(
-    _ function: KeyFunction, _ mechanism: Mechanism, _ family: MechanismFamily, _ key: CryptographicKey
-  ) throws(ReturnValue) -> State {
-    switch family {
-    case .rsaPKCS(let hash?), .rsaPSS(let hash?), .ecdsa(let hash?):
-      return .digest(try folding(function) { () throws(CryptoError) in try Digest(hash) })
-    case .rsaPKCS, .rsaPSS, .ecdsa, .rsaRaw, .rsaOAEP, .edDSA, .aesKeyWrap, .aesKeyWrapPadded:
-      return .gathered(GatheredBytes())
-    default: return try cipher(function, mechanism, family, try key.aes)
-    }
-  }
-
-  /// The key and the length of a MAC; nil for another mechanism.
-  private static func authentication(
-    _ mechanism: Mechanism, _ family: MechanismFamily, _ key: CryptographicKey
-  ) throws(ReturnValue) -> (key: MessageAuthenticationKey, byteCount: Int)? {
-    switch family {
-    case .hmac(let hash, general: false): (try key.authenticationKey(hash), hash.digestByteCount)
-    case .hmac(let hash, general: true): (try key.authenticationKey(hash), try macByteCount(mechanism.parameters))
-    case .aesCMAC(general: false): (try key.authenticationKey(nil), 16)
-    case .aesCMAC(general: true): (try key.authenticationKey(nil), try macByteCount(mechanism.parameters))
-    default: nil
-    }
+  private static func code(
+    _ function: KeyFunction, _ key: MessageAuthenticationKey
+  ) throws(ReturnValue) -> MessageAuthenticationCode {
+    do throws(CryptoError) { return try key.begin() } catch { throw error.returnValue(of: function) }
   }
 
   private static func macByteCount(_ parameters: MechanismParameters) throws(ReturnValue) -> Int {
@@ -91,35 +95,39 @@ public struct Operation: ~Copyable {
   }
 
   private static func cipher(
-    _ function: KeyFunction, _ mechanism: Mechanism, _ family: MechanismFamily, _ key: AESKey
-  ) throws(ReturnValue) -> State {
+    _ function: KeyFunction, _ parameters: MechanismParameters, _ family: MechanismFamily, _ key: AESKey
+  ) throws(ReturnValue) -> CipherOperation {
     let direction: CipherDirection = function == .encrypt ? .encrypt : .decrypt
-    func operation(_ mode: CipherMode) throws(ReturnValue) -> CipherOperation {
-      try folding(function) { () throws(CryptoError) in try key.begin(mode, direction) }
-    }
-    switch mechanism.parameters {
-    case .none where family == .aesECB: return .cipher(try operation(.ecb))
-    case .iv(let iv) where family == .aesCBC:
-      return .cipher(try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbc(iv: iv)) })
-    case .iv(let iv) where family == .aesCBCPad:
-      return .cipher(try iv.withUnsafeBytes { (iv) throws(ReturnValue) in try operation(.cbcPadded(iv: iv)) })
-    case .counter(_, let block) where family == .aesCTR:
-      return .cipher(
-        try block.withUnsafeBytes { (block) throws(ReturnValue) in try operation(.counter(firstBlock: block)) })
-    case .gcm(let iv, let aad, let tagBitCount) where family == .aesGCM:
-      let tagByteCount = Int(tagBitCount / 8)
-      let cipher = try iv.withUnsafeBytes { (iv) throws(ReturnValue) in
-        try operation(.gcm(iv: iv, tagByteCount: tagByteCount, tag: function == .encrypt ? .behindCiphertext : .apart))
-      }
-      if !aad.isEmpty {
-        try folding(function) { () throws(CryptoError) in
+    do throws(CryptoError) {
+      // Family before parameters: a pair of both would be a copy of both.
+      switch family {
+      case .aesECB: return try key.begin(.ecb, direction)
+      case .aesCBC, .aesCBCPad:
+        guard case .iv(let iv) = parameters else { break }
+        return try iv.withUnsafeBytes { (iv) throws(CryptoError) in
+          try key.begin(family == .aesCBC ? .cbc(iv: iv) : .cbcPadded(iv: iv), direction)
+        }
+      case .aesCTR:
+        guard case .counter(_, let block) = parameters else { break }
+        return try block.withUnsafeBytes { (block) throws(CryptoError) in
+          try key.begin(.counter(firstBlock: block), direction)
+        }
+      case .aesGCM:
+        guard case .gcm(let iv, let aad, let tagBitCount) = parameters else { break }
+        let cipher = try iv.withUnsafeBytes { (iv) throws(CryptoError) in
+          let tag: TagPlacement = function == .encrypt ? .behindCiphertext : .apart
+          return try key.begin(.gcm(iv: iv, tagByteCount: Int(tagBitCount / 8), tag: tag), direction)
+        }
+        if !aad.isEmpty {
           try aad.withRawBytes { (aad) throws(CryptoError) in try cipher.authenticate(aad) }
         }
+        return cipher
+      default: break
       }
-      if function == .encrypt { return .cipher(cipher) }
-      return .withheld(WithheldPlaintext(cipher, tagByteCount: tagByteCount))
-    default: throw .mechanismInvalid
+    } catch {
+      throw error.returnValue(of: function)
     }
+    throw .mechanismInvalid
   }
 
   /// The bytes of so many counter blocks, or nil when no caller can have as many: the counter may not run into the part
@@ -134,7 +142,7 @@ public struct Operation: ~Copyable {
   /// How many bytes `update` will write for `inputByteCount` more bytes; exact.
   public func updateByteCount(for inputByteCount: Int) -> Int {
     switch state {
-    case .cipher(let cipher): cipher.outputByteCount(forUpdate: inputByteCount)
+    case .cipher: cipher?.outputByteCount(forUpdate: inputByteCount) ?? 0
     default: 0
     }
   }
@@ -142,7 +150,7 @@ public struct Operation: ~Copyable {
   /// The most that `finish` will write; exact, but for CBC with padding and RSA decryption, which may write less.
   public var finishByteCount: Int {
     switch state {
-    case .cipher(let cipher): cipher.finishByteCount
+    case .cipher: cipher?.mostAtFinish() ?? 0
     case .withheld(let plaintext): plaintext.byteCount
     case .authentication(let byteCount): byteCount
     case .digest: signatureByteCount
@@ -162,7 +170,7 @@ public struct Operation: ~Copyable {
   /// An upper bound on the output of a whole operation over `inputByteCount` bytes; exact for signatures and for
   /// everything that encrypts. For size queries, without an operation.
   public static func outputByteCount(
-    _ function: KeyFunction, _ mechanism: Mechanism, _ facts: MechanismFacts, _ key: KeyDescription,
+    _ function: KeyFunction, _ mechanism: borrowing Mechanism, _ facts: MechanismFacts, _ key: KeyDescription,
     inputByteCount count: Int
   ) -> Int {
     let encrypts = function == .encrypt
@@ -208,9 +216,9 @@ public struct Operation: ~Copyable {
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(ReturnValue) -> Int {
     switch state {
-    case .cipher(let cipher):
+    case .cipher:
       try checkInput(byteCount: input.count)
-      let count = try folding(function) { () throws(CryptoError) in try cipher.update(input, into: output) }
+      let count = try folding(function) { () throws(CryptoError) in try cipher?.update(input, into: output) ?? 0 }
       if let left = bytesLeft { bytesLeft = left - UInt64(input.count) }
       return count
     case .withheld(let plaintext):
@@ -230,8 +238,8 @@ public struct Operation: ~Copyable {
   /// Ends an encryption, decryption or signature: writes the last bytes to `output` and answers their count.
   public mutating func finish(into output: UnsafeMutableRawBufferPointer) throws(ReturnValue) -> Int {
     switch state {
-    case .cipher(let cipher):
-      return try folding(function) { () throws(CryptoError) in try cipher.finish(into: output) }
+    case .cipher:
+      return try folding(function) { () throws(CryptoError) in try cipher?.finish(into: output) ?? 0 }
     case .withheld:
       guard output.count >= finishByteCount else { throw .bufferTooSmall }
       var place = 0

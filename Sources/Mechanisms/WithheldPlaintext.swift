@@ -9,7 +9,7 @@ import Wire
 /// the tag, the last bytes of the input, is right. Then it is lent piece by piece, and each piece is wiped as soon as it has been used:
 /// it is still in the processor's nearest cache. With a wrong tag all of it is wiped when this object goes.
 final class WithheldPlaintext {
-  private let cipher: CipherOperation
+  private var cipher: CipherOperation
   private let tagByteCount: Int
   private var blocks: [SecretBlock] = []
   /// Bytes of all blocks.
@@ -29,7 +29,7 @@ final class WithheldPlaintext {
   private static let shortBlockCount = 8
 
   /// `cipher` is a decryption that takes its tag apart, of `tagByteCount` bytes.
-  init(_ cipher: CipherOperation, tagByteCount: Int) {
+  init(_ cipher: consuming CipherOperation, tagByteCount: Int) {
     self.cipher = cipher
     self.tagByteCount = tagByteCount
   }

@@ -32,13 +32,16 @@ public final class Client: Sendable {
   struct State {
     /// Bytes of the attributes and secrets of its session objects, and as many of what its operations hold back or gather.
     let byteLimit: Int
-    var role = Role.nobody
+    var role = Role.nobody { didSet { forgetAdmissions() } }
     /// The security officer's means to give the user a PIN.
     var tokenKey: SecretBytes?
     var sessions: [UInt32: Session] = [:]
     /// The session noted last, while it is open as it was noted: a client mostly goes on with the same one.
     private var latest: SessionReference?
-    var objects = ObjectIndex()
+    var objects = ObjectIndex() { didSet { forgetAdmissions() } }
+    private(set) var admissions = Admissions()
+    /// Counts what makes admissions be forgotten.
+    private(set) var changes: UInt64 = 0
     var objectByteCount = 0
     var heldByteCount = 0
 
@@ -135,6 +138,7 @@ extension Client.State {
   mutating func close(_ number: UInt32) {
     guard let session = sessions.removeValue(forKey: number) else { return }
     latest = nil
+    forgetAdmissions()
     for operation in session.operations.values { release(operation) }
     let own = objects.all.filter { $0.session == number }.map(\.handle)
     for handle in own { remove(handle) }
@@ -154,6 +158,13 @@ extension Client.State {
   }
 
   // MARK: Operations
+
+  mutating func keep(_ admission: Admission) { admissions.keep(admission) }
+
+  private mutating func forgetAdmissions() {
+    changes &+= 1
+    admissions.removeAll()
+  }
 
   /// Counts what an operation holds in memory against the client's quota, in the place of what it counted for before.
   mutating func count(_ byteCount: Int, insteadOf counted: inout Int) throws(ReturnValue) {

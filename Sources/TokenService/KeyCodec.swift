@@ -82,7 +82,7 @@ enum KeyCodec {
           Array(try HashAlgorithm.sha1.digest(value).prefix(3))
         }
       }
-      let operation = try AESKey(value).begin(.ecb, .encrypt)
+      var operation = try AESKey(value).begin(.ecb, .encrypt)
       var block = [UInt8](repeating: 0, count: 16)
       var span = block.mutableSpan
       _ = try span.withUnsafeMutableBytes { (block) throws(CryptoError) in

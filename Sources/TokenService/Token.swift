@@ -12,7 +12,8 @@ import TokenProtocol
 public final class Token: Sendable {
   struct State {
     var record: TokenRecord
-    var objects = ObjectIndex()
+    var objects = ObjectIndex() { didSet { objectChanges.advance() } }
+    let objectChanges = ChangeNumber()
     var clients: [ClientID: Client] = [:]
     /// The clients that are logged in as the user; the key below is there as long as there is one.
     var users: Set<ClientID> = []
@@ -29,6 +30,8 @@ public final class Token: Sendable {
   let store: SecureStore
   let publicObjectKey: PrivatePartKey
   let state: Mutex<State>
+  /// Of the token's objects, all of them: readable without the lock.
+  let objectChanges: ChangeNumber
   /// Held by whoever changes or removes an object or the roles, so that such changes happen one after another.
   let changing = Mutex<Void>(())
   let sessionHandles = SessionHandles()
@@ -86,6 +89,7 @@ public final class Token: Sendable {
     }
     first.sealed = sealed
     for object in BuiltInObjects.make(handles: sessionHandles) { first.objects.insert(object) }
+    objectChanges = first.objectChanges
     state = Mutex(first)
   }
 

@@ -63,7 +63,7 @@ extension Token {
         session: request.session, function: function, key: request.key,
         mechanism: Mechanism(request.mechanism.type, .gcm(iv: iv, aad: associated, tagBitCount: tagBitCount)))
       let started = try start(request, client)
-      try useAuthorization(request, started.key, client)
+      try useAuthorization(request, started.admission.key, client)
       return started.operation
     }
   }

@@ -20,9 +20,7 @@ struct Refusal: Error {
 /// An operation that was admitted, and what it was admitted by.
 struct StartedOperation: ~Copyable {
   var operation: Operation
-  let facts: MechanismFacts
-  let key: Object
-  let description: KeyDescription
+  let admission: Admission
 }
 
 /// Encryption, decryption, signatures and verification with the token's keys (PKCS#11 3.2, 5.8 to 5.15).
@@ -30,39 +28,46 @@ extension Token {
   // MARK: Admission
 
   /// An operation with a key of the token, once everything that could forbid it has been looked at.
-  func start(
-    _ request: KeyOperation, _ client: Client
-  ) throws(ReturnValue) -> StartedOperation {
-    let key = try object(request.key, for: client, in: request.session, .keyHandleInvalid)
-    guard let description = key.description else { throw .keyHandleInvalid }
-    // Not only decryption: CTR encrypts as it decrypts, CMAC and ECB give the block cipher itself.
-    if key.isRestricted { throw .keyFunctionNotPermitted }
-    let facts = try KeyPolicy.check(
-      description, request.mechanism, for: request.function.mechanismFlag, usage: request.function.usage)
+  func start(_ request: borrowing KeyOperation, _ client: Client) throws(ReturnValue) -> StartedOperation {
+    let function = request.function
+    let admission = try admission(
+      Intention(function: function, key: request.key, mechanism: request.mechanism.type), client, in: request.session)
+    try admission.facts.checkParameters(request.mechanism.parameters, for: function.mechanismFlag)
     let operation = try Operation(
-      function: request.function, mechanism: request.mechanism, facts: facts, key: try self.key(of: key))
-    return StartedOperation(operation: operation, facts: facts, key: key, description: description)
+      function: function, mechanism: request.mechanism, facts: admission.facts, key: try key(of: admission.key))
+    return StartedOperation(operation: operation, admission: admission)
+  }
+
+  /// The same, with the login used up that the key may ask for.
+  func startAuthorized(_ request: borrowing KeyOperation, _ client: Client) throws(Refusal) -> StartedOperation {
+    do throws(ReturnValue) {
+      let started = try start(request, client)
+      if started.admission.key.asksForPIN { try useAuthorization(request, started.admission.key, client) }
+      return started
+    } catch {
+      throw Refusal(error)
+    }
   }
 
   /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
   func useAuthorization(
-    _ request: KeyOperation, _ key: Object, _ client: Client
+    _ request: borrowing KeyOperation, _ key: Object, _ client: Client
   ) throws(ReturnValue) {
     guard key.asksForPIN else { return }
     let wanted = Client.Authorization(function: request.function, key: request.key)
+    let number = request.session.number
     try client.withState { (state) throws(ReturnValue) in
-      guard state.sessions[request.session.number]?.authorized == wanted else { throw .userNotLoggedIn }
-      state.sessions[request.session.number]?.authorized = nil
+      guard state.sessions[number]?.authorized == wanted else { throw .userNotLoggedIn }
+      state.sessions[number]?.authorized = nil
     }
   }
 
   /// Gives back the login of an operation that has to be asked for again with more room.
-  private func returnAuthorization(_ request: KeyOperation, _ key: Object, _ client: Client) {
+  private func returnAuthorization(_ request: borrowing KeyOperation, _ key: Object, _ client: Client) {
     guard key.asksForPIN else { return }
-    client.reading {
-      $0.sessions[request.session.number]?.authorized =
-        Client.Authorization(function: request.function, key: request.key)
-    }
+    let authorization = Client.Authorization(function: request.function, key: request.key)
+    let number = request.session.number
+    client.reading { $0.sessions[number]?.authorized = authorization }
   }
 
   /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been
@@ -85,13 +90,9 @@ extension Token {
 
   /// `perform`.
   func perform<Bulk: BulkTransfer & ~Copyable>(
-    _ request: KeyOperation, _ client: Client, _ bulk: inout Bulk
+    _ request: borrowing KeyOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    var started = try refusing { () throws(ReturnValue) in
-      let started = try start(request, client)
-      try useAuthorization(request, started.key, client)
-      return started
-    }
+    var started = try startAuthorized(request, client)
     var counted = 0
     defer { client.letGo(counted) }
     do throws(Refusal) {
@@ -101,9 +102,10 @@ extension Token {
       }
       guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
       let most = Operation.outputByteCount(
-        request.function, request.mechanism, started.facts, started.description, inputByteCount: inputCount)
+        request.function, request.mechanism, started.admission.facts, started.admission.description,
+        inputByteCount: inputCount)
       // Where the count is exact, or so far off that no outcome would fit, nothing is computed in vain.
-      let family = started.facts.family
+      let family = started.admission.facts.family
       let least = request.function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
       if family.isSymmetric, UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
       if request.function == .sign, UInt64(most) > bulk.outputCapacity { throw Refusal(needing: most) }
@@ -111,7 +113,7 @@ extension Token {
       var last: SecretBytes?
       try end(&started.operation, &last, &bulk)
     } catch {
-      if error.value == .bufferTooSmall { returnAuthorization(request, started.key, client) }
+      if error.value == .bufferTooSmall { returnAuthorization(request, started.admission.key, client) }
       throw error
     }
   }
@@ -263,7 +265,7 @@ extension Token {
     let isActive = client.reading { $0.sessions[request.session.number]?.operations[request.function] != nil }
     guard !isActive else { throw Refusal(.operationActive) }
     let started = try refusing { () throws(ReturnValue) in try start(request, client) }
-    let key = started.key
+    let key = started.admission.key
     try checkRoom(for: started.operation, bulk)
     try refusing { () throws(ReturnValue) in try useAuthorization(request, key, client) }
     let active = ActiveOperation(started.operation)

@@ -24,22 +24,13 @@ public struct ShortBytes: Sendable, Equatable {
 
   /// Lends the bytes.
   @inline(__always)
-  public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
-    if let overflow {
-      let result: Result<R, E> = overflow.withUnsafeBytes { bytes in
-        do throws(E) { return .success(try body(bytes)) } catch { return .failure(error) }
-      }
-      return try result.get()
+  public func withUnsafeBytes<R: ~Copyable, E: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(E) -> R
+  ) throws(E) -> R {
+    if let overflow { return try overflow.span.withUnsafeBytes(body) }
+    return try Swift.withUnsafeBytes(of: inline) { (bytes) throws(E) in
+      try body(UnsafeRawBufferPointer(start: bytes.baseAddress, count: count))
     }
-    var copy = inline
-    let result: Result<R, E> = Swift.withUnsafeBytes(of: &copy) { bytes in
-      do throws(E) {
-        return .success(try body(UnsafeRawBufferPointer(start: bytes.baseAddress, count: count)))
-      } catch {
-        return .failure(error)
-      }
-    }
-    return try result.get()
   }
 
   /// The bytes as an array.

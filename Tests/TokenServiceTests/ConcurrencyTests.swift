@@ -7,23 +7,23 @@ import TokenProtocol
 
 @testable import TokenService
 
+/// Runs `body` on `count` threads and waits for all of them.
+func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+  let group = DispatchGroup()
+  for index in 0..<count {
+    group.enter()
+    let thread = Thread {
+      body(index)
+      group.leave()
+    }
+    thread.stackSize = 1 << 20
+    thread.start()
+  }
+  group.wait()
+}
+
 @Suite("Threads")
 struct ConcurrencyTests {
-  /// Runs `body` on `count` threads and waits for all of them.
-  private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
-    let group = DispatchGroup()
-    for index in 0..<count {
-      group.enter()
-      let thread = Thread {
-        body(index)
-        group.leave()
-      }
-      thread.stackSize = 1 << 20
-      thread.start()
-    }
-    group.wait()
-  }
-
   @Test("eight threads of four clients make, use, change, find and destroy keys at once")
   func everythingAtOnce() throws {
     let bench = try TokenBench()
