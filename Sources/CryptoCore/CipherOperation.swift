@@ -185,17 +185,15 @@ public struct CipherOperation: ~Copyable {
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, expected: Int
   ) throws(CryptoError) -> Int {
     if holdsBackTag { return try advanceHoldingBackTag(input, into: output) }
-    var block = InlineArray<16, UInt8>(repeating: 0)
     let total = pendingByteCount + input.count
     pendingByteCount = total - expected
-    guard let start = output.baseAddress else {
-      // No room and none needed; libcrypto takes a NULL output for associated data, so it gets an address.
-      var span = block.mutableSpan
-      return try span.withUnsafeMutableBytes { (scratch) throws(CryptoError) in
-        try process(input, into: scratch.baseAddress)
-      }
+    if let start = output.baseAddress { return try process(input, into: start) }
+    // No room and none needed; libcrypto takes a NULL output for associated data, so it gets an address.
+    var block = InlineArray<16, UInt8>(repeating: 0)
+    var span = block.mutableSpan
+    return try span.withUnsafeMutableBytes { (scratch) throws(CryptoError) in
+      try process(input, into: scratch.baseAddress)
     }
-    return try process(input, into: start)
   }
 
   @inline(__always)

@@ -24,7 +24,7 @@ final class LocalOperation {
 /// multi-part signature or verification of little data, whose parts are gathered.
 final class KeyOperationState {
   /// What goes to the secure world with the first data.
-  private let request: KeyOperation
+  @exclusivity(unchecked) private var request: KeyOperation
   let facts: MechanismFacts
   let key: KnownKey
   /// The signature that C_VerifySignatureInit was given; nil in an operation of C_VerifyInit.
@@ -39,12 +39,13 @@ final class KeyOperationState {
     case local(LocalOperation)
   }
 
-  private var stage = Stage.here
-  private var gathered: [UInt8] = []
-  private var hasParts = false
+  // The session's lock is held by whoever works with an operation: there is nothing to check at run time.
+  @exclusivity(unchecked) private var stage = Stage.here
+  @exclusivity(unchecked) private var gathered: [UInt8] = []
+  @exclusivity(unchecked) private var hasParts = false
   /// Bytes that a multi-part operation took in and gave out so far.
-  private var taken = 0
-  private var given = 0
+  @exclusivity(unchecked) private var taken = 0
+  @exclusivity(unchecked) private var given = 0
 
   /// Parts are gathered up to this many bytes.
   private static let gatheringLimit = 16384
@@ -61,7 +62,21 @@ final class KeyOperationState {
   }
 
   private var function: KeyFunction { request.function }
-  private var mechanism: Mechanism { request.mechanism }
+
+  /// Whether this is how an operation of that kind with that key, by a mechanism of that type, would begin.
+  func isFit(for function: KeyFunction, _ mechanism: MechanismType, _ key: KnownKey) -> Bool {
+    request.function == function && request.mechanism.type == mechanism && self.key === key && givenSignature == nil
+  }
+
+  /// Forgets what the operation was about, after its end.
+  func rest() {
+    request.mechanism.parameters = .none
+    if !hasParts { return }
+    (stage, gathered, hasParts, taken, given) = (.here, [], false, 0, 0)
+  }
+
+  /// Begins again, after `rest`, with other parameters of the mechanism.
+  func restart(_ parameters: consuming MechanismParameters) { request.mechanism.parameters = parameters }
 
   /// Throws CKR_KEY_FUNCTION_NOT_PERMITTED when the plaintext may go into restricted buffers only.
   private func checkOutputIsPermitted() throws(ReturnValue) {
@@ -95,11 +110,12 @@ final class KeyOperationState {
     _ input: UnsafeRawBufferPointer, into output: OutputBuffer, in session: Session
   ) throws(ReturnValue) -> Progress {
     try checkOutputIsPermitted()
-    let bound = wholeBound(input.count)
+    let request = request
+    let bound = wholeBound(input.count, of: request)
     if try output.settlesWithoutWork(bound) { return .active }
     let memory = output.memory(limit: bound.byteCount)
     if key.isPublic {
-      var operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(function: function, mechanism: request.mechanism, facts: facts, key: try key.parsed())
       let first = try operation.update(input, into: memory)
       let last = try operation.finish(into: UnsafeMutableRawBufferPointer(rebasing: memory[first...]))
       output.setCount(first + last)
@@ -114,7 +130,7 @@ final class KeyOperationState {
     _ data: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer, in session: Session
   ) throws(ReturnValue) -> Progress {
     if key.isPublic {
-      var operation = try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(function: function, mechanism: request.mechanism, facts: facts, key: try key.parsed())
       _ = try operation.update(data, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       try operation.finishVerification(signature)
       return .ended
@@ -227,7 +243,7 @@ final class KeyOperationState {
   private func localOperation() throws(ReturnValue) -> LocalOperation {
     if case .local(let local) = stage { return local }
     let local = LocalOperation(
-      try Operation(function: function, mechanism: mechanism, facts: facts, key: try key.parsed()))
+      try Operation(function: function, mechanism: request.mechanism, facts: facts, key: try key.parsed()))
     stage = .local(local)
     return local
   }
@@ -264,10 +280,10 @@ final class KeyOperationState {
 
   // MARK: Counts
 
-  private func wholeBound(_ inputByteCount: Int) -> OutputBound {
+  private func wholeBound(_ inputByteCount: Int, of request: borrowing KeyOperation) -> OutputBound {
     OutputBound(
       byteCount: Operation.outputByteCount(
-        function, mechanism, facts, key.description, inputByteCount: inputByteCount),
+        request.function, request.mechanism, facts, key.description, inputByteCount: inputByteCount),
       isExact: finishIsExact)
   }
 
@@ -299,8 +315,8 @@ final class KeyOperationState {
     case (_, .aesECB), (_, .aesCBC), (_, .aesCTR): return .exactly(0)
     case (.encrypt, .aesCBCPad): return .exactly(16)
     case (.decrypt, .aesCBCPad): return .atMost(15)
-    case (.encrypt, .aesGCM): return .exactly(wholeBound(0).byteCount)
-    default: return wholeBound(taken)
+    case (.encrypt, .aesGCM): return .exactly(wholeBound(0, of: request).byteCount)
+    default: return wholeBound(taken, of: request)
     }
   }
 }

@@ -18,6 +18,12 @@ extension Session {
     }
     let mechanism = try Mechanism(reading: mechanism)
     let key = try slot.keys.find(UInt64(handle), in: self, &operations.recentKey)
+    if givenSignature == nil, let kept = operations.takeIdle(function, mechanism.type, key) {
+      // The key is as it was, so only the parameters can forbid it.
+      try kept.facts.checkParameters(mechanism.parameters, for: function.mechanismFlag)
+      kept.restart(mechanism.parameters)
+      return operations[function] = kept
+    }
     let facts = try KeyPolicy.check(
       key.description, mechanism, for: function.mechanismFlag, usage: function.usage)
     if let givenSignature {
@@ -41,7 +47,7 @@ extension Session {
       throw .operationNotInitialized
     }
     do throws(ReturnValue) {
-      if try body(operation) == .ended { operations[function] = nil }
+      if try body(operation) == .ended { operations.end(function) }
     } catch {
       if error != .bufferTooSmall, error != .operationActive { giveUp([function], &operations) }
       throw error

@@ -89,6 +89,8 @@ struct SessionOperations {
   var messageDecrypt: MessageOperationState?
   var digest: DigestState?
   var search: SearchState?
+  /// The last operation with a key that came to its end, kept to be started again.
+  private var idle: KeyOperationState?
   /// The last hash computation, kept to be started again.
   var idleDigest: Digest?
   /// The key that an operation was started with last.
@@ -111,6 +113,25 @@ struct SessionOperations {
       case .verify: verify = newValue
       }
     }
+  }
+}
+
+extension SessionOperations {
+  /// Ends an operation that has done its work.
+  mutating func end(_ function: KeyFunction) {
+    switch function {
+    case .encrypt: idle = encrypt.take()
+    case .decrypt: idle = decrypt.take()
+    case .sign: idle = sign.take()
+    case .verify: idle = verify.take()
+    }
+    idle?.rest()
+  }
+
+  /// The last operation that ended, if it is the same use of the same key.
+  mutating func takeIdle(_ function: KeyFunction, _ mechanism: MechanismType, _ key: KnownKey) -> KeyOperationState? {
+    guard idle?.isFit(for: function, mechanism, key) == true else { return nil }
+    return idle.take()
   }
 }
 

@@ -27,10 +27,9 @@ final class SessionTable: Sendable {
   func find(_ handle: CK_SESSION_HANDLE) -> Session? {
     let index = Int(handle & Self.placeMask) - 1
     return table.withLock { table in
-      guard index >= 0, index < table.places.count, table.places[index].useCount == handle >> Self.placeBits else {
-        return nil
-      }
-      return table.places[index].session
+      guard table.places.indices.contains(index) else { return nil }
+      let place = table.places[index]
+      return place.useCount == handle >> Self.placeBits ? place.session : nil
     }
   }
 

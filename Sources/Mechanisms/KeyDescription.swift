@@ -40,12 +40,21 @@ public struct KeyDescription: Sendable, Equatable {
   public var usage: KeyUsage
   /// Bits of the modulus or the field; bytes of a secret key.
   public var size: UInt32
-  /// What few keys have, so that a description is copied without counting references.
+  /// What few keys have, apart: a description is copied with each operation.
   private var lists: Lists?
 
-  private struct Lists: Equatable {
-    var allowedMechanisms: [MechanismType] = []
-    var publicParts: [[UInt8]] = []
+  private final class Lists: Sendable, Equatable {
+    let allowedMechanisms: [MechanismType]
+    let publicParts: [[UInt8]]
+
+    init(allowedMechanisms: [MechanismType], publicParts: [[UInt8]]) {
+      self.allowedMechanisms = allowedMechanisms
+      self.publicParts = publicParts
+    }
+
+    static func == (a: Lists, b: Lists) -> Bool {
+      a.allowedMechanisms == b.allowedMechanisms && a.publicParts == b.publicParts
+    }
   }
 
   /// CKA_ALLOWED_MECHANISMS; empty when the key does not restrict them.

@@ -60,12 +60,11 @@ public struct Operation: ~Copyable {
     case .rsaPKCS, .rsaPSS, .ecdsa, .rsaRaw, .rsaOAEP, .edDSA, .aesKeyWrap, .aesKeyWrapPadded:
       state = .gathered(GatheredBytes())
     case let family:
-      let begun = try Self.cipher(function, mechanism.parameters, family, try key.aes)
-      if function != .encrypt, case .gcm(_, _, let tagBitCount) = mechanism.parameters {
+      cipher = try Self.cipher(function, mechanism.parameters, family, try key.aes)
+      if function != .encrypt, case .gcm(_, _, let tagBitCount) = mechanism.parameters, let begun = cipher.take() {
         state = .withheld(WithheldPlaintext(begun, tagByteCount: Int(tagBitCount / 8)))
       } else {
         state = .cipher
-        cipher = begun
       }
       if family == .aesCTR, case .counter(let bitCount, let block) = mechanism.parameters {
         bytesLeft = block.withUnsafeBytes { block in

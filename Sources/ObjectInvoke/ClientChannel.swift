@@ -105,8 +105,13 @@ final class ClientChannel: @unchecked Sendable {
     } else if inputByteCount <= ChannelLayout.inlineByteCount - min(inputStart, ChannelLayout.inlineByteCount) {
       if inputByteCount > 0 {
         flags.insert(.inputInline)
-        var cursor = InputCursor(message: UnsafeRawBufferPointer(start: nil, count: 0), input)
-        cursor.copy(inputByteCount, to: memory.inlineRequest + inputStart)
+        let place = memory.inlineRequest + inputStart
+        if input.first.count == inputByteCount, let start = input.first.baseAddress {
+          place.copyMemory(from: start, byteCount: inputByteCount)
+        } else {
+          var cursor = InputCursor(message: nothing, input)
+          cursor.copy(inputByteCount, to: place)
+        }
       }
     } else {
       inRing = inputByteCount
