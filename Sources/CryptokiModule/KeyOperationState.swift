@@ -4,6 +4,7 @@ import Cryptoki
 import Mechanisms
 import ObjectInvoke
 import TokenProtocol
+import Wire
 
 /// Whether an operation goes on after a call.
 enum Progress {
@@ -24,11 +25,16 @@ final class LocalOperation {
 /// multi-part signature or verification of little data, whose parts are gathered.
 final class KeyOperationState {
   /// What goes to the secure world with the first data.
-  @exclusivity(unchecked) private var request: KeyOperation
+  @exclusivity(unchecked) private var held: HeldRequest
   let facts: MechanismFacts
   let key: KnownKey
   /// The signature that C_VerifySignatureInit was given; nil in an operation of C_VerifyInit.
   let givenSignature: [UInt8]?
+
+  /// The request where it lies: to be lent, and not copied for each use.
+  private struct HeldRequest: ~Copyable {
+    var request: KeyOperation
+  }
 
   private enum Stage {
     /// No data yet, or all of it in `gathered`.
@@ -54,29 +60,31 @@ final class KeyOperationState {
     _ function: KeyFunction, _ mechanism: consuming Mechanism, _ facts: MechanismFacts, _ key: KnownKey,
     in session: Session, givenSignature: [UInt8]? = nil
   ) {
-    request = KeyOperation(
-      session: session.reference, function: function, key: key.handle, mechanism: mechanism)
+    self.function = function
+    held = HeldRequest(
+      request: KeyOperation(session: session.reference, function: function, key: key.handle, mechanism: mechanism))
     self.facts = facts
     self.key = key
     self.givenSignature = givenSignature
   }
 
-  private var function: KeyFunction { request.function }
+  private let function: KeyFunction
 
   /// Whether this is how an operation of that kind with that key, by a mechanism of that type, would begin.
   func isFit(for function: KeyFunction, _ mechanism: MechanismType, _ key: KnownKey) -> Bool {
-    request.function == function && request.mechanism.type == mechanism && self.key === key && givenSignature == nil
+    self.function == function && self.key === key && held.request.mechanism.type == mechanism && givenSignature == nil
   }
 
   /// Forgets what the operation was about, after its end.
   func rest() {
-    request.mechanism.parameters = .none
+    // Associated data and labels may be long.
+    if facts.family == .aesGCM || facts.family == .rsaOAEP { held.request.mechanism.parameters = .none }
     if !hasParts { return }
     (stage, gathered, hasParts, taken, given) = (.here, [], false, 0, 0)
   }
 
   /// Begins again, after `rest`, with other parameters of the mechanism.
-  func restart(_ parameters: consuming MechanismParameters) { request.mechanism.parameters = parameters }
+  func restart(_ mechanism: consuming Mechanism) { held.request.mechanism = mechanism }
 
   /// Throws CKR_KEY_FUNCTION_NOT_PERMITTED when the plaintext may go into restricted buffers only.
   private func checkOutputIsPermitted() throws(ReturnValue) {
@@ -110,19 +118,18 @@ final class KeyOperationState {
     _ input: UnsafeRawBufferPointer, into output: OutputBuffer, in session: Session
   ) throws(ReturnValue) -> Progress {
     try checkOutputIsPermitted()
-    let request = request
-    let bound = wholeBound(input.count, of: request)
+    let bound = wholeBound(input.count)
     if try output.settlesWithoutWork(bound) { return .active }
     let memory = output.memory(limit: bound.byteCount)
     if key.isPublic {
-      var operation = try Operation(function: function, mechanism: request.mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(function: function, mechanism: held.request.mechanism, facts: facts, key: try key.parsed())
       let first = try operation.update(input, into: memory)
       let last = try operation.finish(into: UnsafeMutableRawBufferPointer(rebasing: memory[first...]))
       output.setCount(first + last)
       return .ended
     }
     session.announce()
-    try transfer(.perform, request, input, memory, output, in: session)
+    try transfer(.perform, writing: { held.request.write(to: &$0) }, input, memory, output, in: session)
     return .ended
   }
 
@@ -130,14 +137,14 @@ final class KeyOperationState {
     _ data: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer, in session: Session
   ) throws(ReturnValue) -> Progress {
     if key.isPublic {
-      var operation = try Operation(function: function, mechanism: request.mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(function: function, mechanism: held.request.mechanism, facts: facts, key: try key.parsed())
       _ = try operation.update(data, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       try operation.finishVerification(signature)
       return .ended
     }
     guard let signatureByteCount = UInt32(exactly: signature.count) else { throw .signatureLenRange }
     session.announce()
-    var request = request
+    var request = held.request
     request.signatureByteCount = signatureByteCount
     try send(.perform, request, InputSegments(data, signature), in: session)
     return .ended
@@ -164,10 +171,10 @@ final class KeyOperationState {
     hasParts = true
     if isAway {
       let request = ContinueOperation(session: session.announced(), function: function)
-      try transfer(.update, request, input, memory, output, in: session)
+      try transfer(.update, writing: { request.write(to: &$0) }, input, memory, output, in: session)
     } else {
       session.announce()
-      try transfer(.begin, request, input, memory, output, in: session)
+      try transfer(.begin, writing: { held.request.write(to: &$0) }, input, memory, output, in: session)
       stage = .away
     }
     taken = taken.saturatingAdd(input.count)
@@ -189,7 +196,7 @@ final class KeyOperationState {
       }
       session.announce()
       try gathered.withRawBytes { (first) throws(ReturnValue) in
-        try send(.begin, request, InputSegments(first, input), in: session)
+        try send(.begin, held.request, InputSegments(first, input), in: session)
       }
       stage = .away
       gathered = []
@@ -219,7 +226,7 @@ final class KeyOperationState {
       let request = ContinueOperation(session: session.announced(), function: function)
       let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
       let memory = output.memory(limit: bound.byteCount)
-      try transfer(.finish, request, nothing, memory, output, in: session)
+      try transfer(.finish, writing: { request.write(to: &$0) }, nothing, memory, output, in: session)
       return .ended
     }
   }
@@ -243,7 +250,7 @@ final class KeyOperationState {
   private func localOperation() throws(ReturnValue) -> LocalOperation {
     if case .local(let local) = stage { return local }
     let local = LocalOperation(
-      try Operation(function: function, mechanism: request.mechanism, facts: facts, key: try key.parsed()))
+      try Operation(function: function, mechanism: held.request.mechanism, facts: facts, key: try key.parsed()))
     stage = .local(local)
     return local
   }
@@ -251,13 +258,14 @@ final class KeyOperationState {
   // MARK: Crossings
 
   /// One crossing with output. Throws CKR_BUFFER_TOO_SMALL, with the operation where it was and the need told.
-  private func transfer<Request: TokenRequest>(
-    _ operation: TokenOperation, _ request: Request, _ input: UnsafeRawBufferPointer,
+  @inline(__always)
+  private func transfer(
+    _ operation: TokenOperation, writing write: (inout WireWriter) -> Void, _ input: UnsafeRawBufferPointer,
     _ memory: UnsafeMutableRawBufferPointer, _ output: OutputBuffer, in session: Session
   ) throws(ReturnValue) {
     let answer = try separated(input, from: memory) { (input) throws(ReturnValue) in
       try session.slot.transfer(
-        operation, request, input: InputSegments(input), output: memory,
+        operation, writing: write, input: InputSegments(input), output: memory,
         options: facts.invokeOptions.with(key: key.handle))
     }
     switch answer {
@@ -280,10 +288,10 @@ final class KeyOperationState {
 
   // MARK: Counts
 
-  private func wholeBound(_ inputByteCount: Int, of request: borrowing KeyOperation) -> OutputBound {
+  private func wholeBound(_ inputByteCount: Int) -> OutputBound {
     OutputBound(
       byteCount: Operation.outputByteCount(
-        request.function, request.mechanism, facts, key.description, inputByteCount: inputByteCount),
+        function, held.request.mechanism, facts, key.description, inputByteCount: inputByteCount),
       isExact: finishIsExact)
   }
 
@@ -315,8 +323,8 @@ final class KeyOperationState {
     case (_, .aesECB), (_, .aesCBC), (_, .aesCTR): return .exactly(0)
     case (.encrypt, .aesCBCPad): return .exactly(16)
     case (.decrypt, .aesCBCPad): return .atMost(15)
-    case (.encrypt, .aesGCM): return .exactly(wholeBound(0, of: request).byteCount)
-    default: return wholeBound(taken, of: request)
+    case (.encrypt, .aesGCM): return .exactly(wholeBound(0).byteCount)
+    default: return wholeBound(taken)
     }
   }
 }

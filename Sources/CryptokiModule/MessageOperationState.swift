@@ -13,8 +13,8 @@ struct MessageOperationState {
   let key: KnownKey
   var parts: Parts?
 
-  /// A message in parts.
-  struct Parts {
+  /// A message in parts. Apart from the rest, which is looked at with each whole message.
+  final class Parts {
     let mechanism: Mechanism
     /// Whether the secure world has it.
     var isAway = false
@@ -22,6 +22,8 @@ struct MessageOperationState {
     var taken = 0
     /// Whether all of the message and, of a decryption, the tag have been given.
     var isComplete = false
+
+    init(mechanism: Mechanism) { self.mechanism = mechanism }
   }
 }
 
@@ -93,14 +95,14 @@ extension Session {
       associatedByteCount: UInt64(associated.count), tag: function == .encrypt ? ShortBytes([]) : parameters.tag)
     let memory = output.memory(limit: input.count)
     let count = try separated(input, from: memory) { (input) throws(ReturnValue) -> Int in
-      var tag: [UInt8] = []
+      var tag = ShortBytes([])
       let answer = try slot.connection.invoke(
         slot.token,
         (function == .encrypt ? TokenOperation.encryptMessage : TokenOperation.decryptMessage).rawValue,
         options: .outputWithLast,
         input: InputSegments(associated, input), output: memory, writing: { request.write(to: &$0) }
       ) { (result, reader) throws(WireError) in
-        if result == 0, function == .encrypt { tag = try reader.bytes() }
+        if result == 0, function == .encrypt { tag = try reader.shortBytes() }
       }
       guard answer.result == 0 else { throw Self.failure(ReturnValue(rawValue: UInt(answer.result)), of: function) }
       if function == .encrypt { try parameters.setTag(tag) }
@@ -136,7 +138,7 @@ extension Session {
     _ function: KeyFunction, _ operations: inout SessionOperations, _ parameters: MessageParameters,
     _ input: UnsafeRawBufferPointer, into output: OutputBuffer, isLast: Bool
   ) throws(ReturnValue) {
-    guard let state = operations[messages: function], var parts = state.parts else { throw .operationNotInitialized }
+    guard let state = operations[messages: function], let parts = state.parts else { throw .operationNotInitialized }
     let total = parts.isComplete ? parts.taken : parts.taken.saturatingAdd(input.count)
     let bound = function == .encrypt ? input.count : isLast ? total : 0
     if try output.settlesWithoutWork(.exactly(bound)) { return }
@@ -145,20 +147,18 @@ extension Session {
       var count = 0
       if !parts.isComplete {
         count = try give(
-          input, function, state.key, &parts, function == .encrypt ? memory : .init(start: nil, count: 0))
+          input, function, state.key, parts, function == .encrypt ? memory : .init(start: nil, count: 0))
         parts.taken = total
-        operations[messages: function]?.parts = parts
       }
       guard isLast else { return output.setCount(count) }
       if function == .encrypt {
-        try parameters.setTag(try finishEncryption())
+        try parameters.setTag(ShortBytes(try finishEncryption()))
       } else {
         if !parts.isComplete {
           _ = try parameters.tag.withUnsafeBytes { (tag) throws(ReturnValue) in
-            try give(tag, function, state.key, &parts, UnsafeMutableRawBufferPointer(start: nil, count: 0))
+            try give(tag, function, state.key, parts, UnsafeMutableRawBufferPointer(start: nil, count: 0))
           }
           parts.isComplete = true
-          operations[messages: function]?.parts = parts
         }
         count = try finishDecryption(into: memory)
       }
@@ -172,7 +172,7 @@ extension Session {
 
   private func give(
     _ input: UnsafeRawBufferPointer, _ function: KeyFunction, _ key: KnownKey,
-    _ parts: inout MessageOperationState.Parts,
+    _ parts: MessageOperationState.Parts,
     _ memory: UnsafeMutableRawBufferPointer
   ) throws(ReturnValue) -> Int {
     let transfer = try separated(input, from: memory) { (input) throws(ReturnValue) -> Transfer in

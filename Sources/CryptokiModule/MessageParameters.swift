@@ -48,9 +48,9 @@ struct MessageParameters {
   var tag: ShortBytes { ShortBytes(UnsafeRawBufferPointer(tagMemory)) }
 
   /// Hands the tag to the caller. Throws CKR_DEVICE_ERROR for one of another length.
-  func setTag(_ tag: [UInt8]) throws(ReturnValue) {
+  func setTag(_ tag: ShortBytes) throws(ReturnValue) {
     guard tag.count == tagMemory.count else { throw .deviceError }
-    tagMemory.copyBytes(from: tag)
+    tag.withUnsafeBytes { tagMemory.copyMemory(from: $0) }
   }
 
   /// Makes the IV of the next message with that key as the generator says, in the caller's memory.

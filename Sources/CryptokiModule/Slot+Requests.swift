@@ -50,10 +50,19 @@ extension Slot {
     _ operation: TokenOperation, _ request: Request, input: InputSegments = InputSegments(),
     output: UnsafeMutableRawBufferPointer, options: InvokeOptions = []
   ) throws(ReturnValue) -> Transfer {
+    try transfer(
+      operation, writing: { request.write(to: &$0) }, input: input, output: output, options: options)
+  }
+
+  /// The same with a request that `write` writes.
+  @inline(__always)
+  func transfer(
+    _ operation: TokenOperation, writing write: (inout WireWriter) -> Void, input: InputSegments = InputSegments(),
+    output: UnsafeMutableRawBufferPointer, options: InvokeOptions = []
+  ) throws(ReturnValue) -> Transfer {
     var needed: UInt64 = 0
     let answer = try connection.invoke(
-      token, operation.rawValue, options: options, input: input, output: output,
-      writing: { request.write(to: &$0) }
+      token, operation.rawValue, options: options, input: input, output: output, writing: write
     ) { (_, reader) throws(WireError) in
       if reader.remaining > 0 { needed = try reader.u64() }
     }

@@ -80,6 +80,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     }
     waiting.leave()
     knownObject = nil
+    knownRemovals = .max
   }
 
   /// Makes the thread look around, wherever it sleeps. Called by others.
@@ -213,25 +214,27 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
     return lent
   }
 
+  /// Makes `knownObject` the one with this number.
   @inline(__always)
-  private func object(_ id: UInt64) -> (any InvocableObject)? {
+  private func findObject(_ id: UInt64) {
     let removals = client.environment.removalCount
-    if id == knownID, removals == knownRemovals, let known = knownObject { return known }
+    if id == knownID, removals == knownRemovals { return }
     knownObject = client.environment.object(id)
     knownID = id
     knownRemovals = removals
-    return knownObject
   }
 
   private func invoke(_ header: Header, _ message: UnsafeRawBufferPointer) {
     if header.operation == ObjectReference.release {
       knownObject = nil
+      knownRemovals = .max
       client.environment.release(header.object)
       return reply(errno: 0)
     }
-    guard header.operation != ObjectReference.retain, let object = object(header.object) else {
-      return reply(errno: EINVAL)
-    }
+    findObject(header.object)
+    // Held by `knownObject`, which only this thread changes: not counted for each invocation.
+    unowned(unsafe) let known = knownObject
+    guard header.operation != ObjectReference.retain, let object = known else { return reply(errno: EINVAL) }
     var call = Invocation(
       request: WireReader(message),
       reply: WireWriter(

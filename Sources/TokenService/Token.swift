@@ -210,8 +210,13 @@ public final class Token: Sendable {
 
   /// The key in an object, parsed once.
   func key(of object: Object) throws(ReturnValue) -> CryptographicKey {
+    if let key = object.material?.key { return key }
+    return try parseKey(of: object)
+  }
+
+  @inline(never)
+  private func parseKey(of object: Object) throws(ReturnValue) -> CryptographicKey {
     guard let material = object.material else { throw .keyHandleInvalid }
-    if let key = material.key { return key }
     let key = try KeyCodec.key(object.attributes, try secrets(of: object, .keyHandleInvalid))
     let kept = material.keep(key)
     watch(object)

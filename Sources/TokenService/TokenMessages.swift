@@ -11,25 +11,27 @@ extension Token {
   /// Bytes of associated data of one message.
   private static let longestAssociatedData = 16 << 20
 
-  /// `encryptMessage`: the ciphertext goes to the output; answers the tag.
+  /// `encryptMessage`: the ciphertext goes to the output, the tag to the reply.
   func encryptMessage<Bulk: BulkTransfer & ~Copyable>(
-    _ request: MessageOperation, _ client: Client, _ bulk: inout Bulk
-  ) throws(Refusal) -> [UInt8] {
+    _ request: borrowing MessageOperation, _ client: Client, _ bulk: inout Bulk, tag reply: inout WireWriter
+  ) throws(Refusal) {
     var operation = try startMessage(.encrypt, request, client, &bulk)
     var counted = 0
     defer { client.letGo(counted) }
     try feed(&operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, &counted)
-    var tag = [UInt8](repeating: 0, count: operation.finishByteCount)
+    var tag = InlineArray<16, UInt8>(repeating: 0)
     var span = tag.mutableSpan
-    _ = try refusing { () throws(ReturnValue) in
-      try span.withUnsafeMutableBytes { (memory) throws(ReturnValue) in try operation.finish(into: memory) }
+    try refusing { () throws(ReturnValue) in
+      try span.withUnsafeMutableBytes { (memory) throws(ReturnValue) in
+        let count = try operation.finish(into: memory)
+        reply.bytes(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+      }
     }
-    return tag
   }
 
   /// `decryptMessage`: the plaintext goes to the output once the tag has been verified, and none of it before.
   func decryptMessage<Bulk: BulkTransfer & ~Copyable>(
-    _ request: MessageOperation, _ client: Client, _ bulk: inout Bulk
+    _ request: borrowing MessageOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
     var operation = try startMessage(.decrypt, request, client, &bulk)
     var counted = 0
@@ -47,7 +49,7 @@ extension Token {
 
   /// The operation for one message, its associated data taken in; the rest of the input is the message.
   private func startMessage<Bulk: BulkTransfer & ~Copyable>(
-    _ function: KeyFunction, _ request: MessageOperation, _ client: Client, _ bulk: inout Bulk
+    _ function: KeyFunction, _ request: borrowing MessageOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) -> Operation {
     guard case .gcm(let iv, let none, let tagBitCount) = request.mechanism.parameters, none.isEmpty,
       request.associatedByteCount <= bulk.inputByteCount,
@@ -56,15 +58,20 @@ extension Token {
     let byteCount = bulk.inputByteCount - request.associatedByteCount
     guard let count = Int(exactly: byteCount) else { throw Refusal(.dataLenRange) }
     guard byteCount <= bulk.outputCapacity else { throw Refusal(needing: count) }
-    return try refusing { () throws(ReturnValue) in
-      let associated = try bulk.readInput(
-        request.associatedByteCount, limit: Self.longestAssociatedData, tooLong: .argumentsBad)
-      let request = KeyOperation(
-        session: request.session, function: function, key: request.key,
-        mechanism: Mechanism(request.mechanism.type, .gcm(iv: iv, aad: associated, tagBitCount: tagBitCount)))
-      let started = try start(request, client)
-      try useAuthorization(request, started.admission.key, client)
-      return started.operation
+    var associated: [UInt8] = []
+    if request.associatedByteCount > 0 {
+      let byteCount = request.associatedByteCount
+      associated = try refusing { () throws(ReturnValue) in
+        try bulk.readInput(byteCount, limit: Self.longestAssociatedData, tooLong: .argumentsBad)
+      }
     }
+    let mechanism = Mechanism(request.mechanism.type, .gcm(iv: iv, aad: associated, tagBitCount: tagBitCount))
+    let started = try start(function, request.key, mechanism, in: request.session, client)
+    let key = started.admission.key
+    if key.asksForPIN {
+      let session = request.session
+      try refusing { () throws(ReturnValue) in try useAuthorization(function, key, in: session, client) }
+    }
+    return started.operation
   }
 }

@@ -28,7 +28,11 @@ public final class TokenObject: Sendable {
     bulk: inout Bulk
   ) -> ReturnValue {
     do throws(Refusal) {
-      try carryOut(operation, token.current(client), &request, &reply, &bulk)
+      if client.isGone {
+        try carryOut(operation, token.client(client.id), &request, &reply, &bulk)
+      } else {
+        try carryOut(operation, client, &request, &reply, &bulk)
+      }
       return .ok
     } catch {
       reply.reset()
@@ -63,7 +67,7 @@ public final class TokenObject: Sendable {
     case .begin: try token.begin(try read(&request), client, &bulk)
     case .update: try token.update(try read(&request), client, &bulk)
     case .finish: try token.finish(try read(&request), client, &bulk)
-    case .encryptMessage: reply.bytes(try token.encryptMessage(try read(&request), client, &bulk))
+    case .encryptMessage: try token.encryptMessage(try read(&request), client, &bulk, tag: &reply)
     case .decryptMessage: try token.decryptMessage(try read(&request), client, &bulk)
     case .wrapKey:
       let request: WrapKey = try read(&request)

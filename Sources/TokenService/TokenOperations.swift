@@ -28,22 +28,19 @@ extension Token {
   // MARK: Admission
 
   /// An operation with a key of the token, once everything that could forbid it has been looked at.
-  func start(_ request: borrowing KeyOperation, _ client: Client) throws(ReturnValue) -> StartedOperation {
-    let function = request.function
-    let admission = try admission(
-      Intention(function: function, key: request.key, mechanism: request.mechanism.type), client, in: request.session)
-    try admission.facts.checkParameters(request.mechanism.parameters, for: function.mechanismFlag)
-    let operation = try Operation(
-      function: function, mechanism: request.mechanism, facts: admission.facts, key: try key(of: admission.key))
-    return StartedOperation(operation: operation, admission: admission)
-  }
-
-  /// The same, with the login used up that the key may ask for.
-  func startAuthorized(_ request: borrowing KeyOperation, _ client: Client) throws(Refusal) -> StartedOperation {
+  @inline(__always)
+  func start(
+    _ function: KeyFunction, _ key: UInt64, _ mechanism: borrowing Mechanism, in session: SessionReference,
+    _ client: Client
+  ) throws(Refusal) -> StartedOperation {
     do throws(ReturnValue) {
-      let started = try start(request, client)
-      if started.admission.key.asksForPIN { try useAuthorization(request, started.admission.key, client) }
-      return started
+      let admission = try admission(
+        Intention(function: function, key: key, mechanism: mechanism.type), client, in: session)
+      try admission.facts.checkParameters(mechanism.parameters, for: function.mechanismFlag)
+      return StartedOperation(
+        operation: try Operation(
+          function: function, mechanism: mechanism, facts: admission.facts, key: try self.key(of: admission.key)),
+        admission: admission)
     } catch {
       throw Refusal(error)
     }
@@ -51,11 +48,11 @@ extension Token {
 
   /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
   func useAuthorization(
-    _ request: borrowing KeyOperation, _ key: Object, _ client: Client
+    _ function: KeyFunction, _ key: Object, in session: SessionReference, _ client: Client
   ) throws(ReturnValue) {
     guard key.asksForPIN else { return }
-    let wanted = Client.Authorization(function: request.function, key: request.key)
-    let number = request.session.number
+    let wanted = Client.Authorization(function: function, key: key.handle)
+    let number = session.number
     try client.withState { (state) throws(ReturnValue) in
       guard state.sessions[number]?.authorized == wanted else { throw .userNotLoggedIn }
       state.sessions[number]?.authorized = nil
@@ -63,10 +60,12 @@ extension Token {
   }
 
   /// Gives back the login of an operation that has to be asked for again with more room.
-  private func returnAuthorization(_ request: borrowing KeyOperation, _ key: Object, _ client: Client) {
+  private func returnAuthorization(
+    _ function: KeyFunction, _ key: Object, in session: SessionReference, _ client: Client
+  ) {
     guard key.asksForPIN else { return }
-    let authorization = Client.Authorization(function: request.function, key: request.key)
-    let number = request.session.number
+    let authorization = Client.Authorization(function: function, key: key.handle)
+    let number = session.number
     client.reading { $0.sessions[number]?.authorized = authorization }
   }
 
@@ -79,8 +78,7 @@ extension Token {
     guard let description = key.description else { throw .keyHandleInvalid }
     let facts = try KeyPolicy.check(description, mechanism, for: .decrypt, usage: .decrypt)
     guard !key.isRestricted || !facts.family.revealsPadding else { throw .keyFunctionNotPermitted }
-    try useAuthorization(
-      KeyOperation(session: session, function: .decrypt, key: handle, mechanism: mechanism), key, client)
+    try useAuthorization(.decrypt, key, in: session, client)
     // A number that no use-case has stays one: without it the list might be empty, which means all of them.
     let useCases = (key.attributes.ulongs(.strongroomUseCases) ?? []).map { UInt32(clamping: $0) }
     return (try self.key(of: key), Set(useCases))
@@ -92,28 +90,36 @@ extension Token {
   func perform<Bulk: BulkTransfer & ~Copyable>(
     _ request: borrowing KeyOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    var started = try startAuthorized(request, client)
+    let function = request.function
+    var started = try start(function, request.key, request.mechanism, in: request.session, client)
+    if started.admission.key.asksForPIN {
+      do throws(ReturnValue) {
+        try useAuthorization(function, started.admission.key, in: request.session, client)
+      } catch {
+        throw Refusal(error)
+      }
+    }
     var counted = 0
     defer { client.letGo(counted) }
     do throws(Refusal) {
-      if request.function == .verify {
+      if function == .verify {
         return try verify(
           &started.operation, &bulk, signatureByteCount: request.signatureByteCount, client, &counted)
       }
       guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
       let most = Operation.outputByteCount(
-        request.function, request.mechanism, started.admission.facts, started.admission.description,
+        function, request.mechanism, started.admission.facts, started.admission.description,
         inputByteCount: inputCount)
       // Where the count is exact, or so far off that no outcome would fit, nothing is computed in vain.
       let family = started.admission.facts.family
-      let least = request.function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
+      let least = function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
       if family.isSymmetric, UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
-      if request.function == .sign, UInt64(most) > bulk.outputCapacity { throw Refusal(needing: most) }
+      if function == .sign, UInt64(most) > bulk.outputCapacity { throw Refusal(needing: most) }
       try feed(&started.operation, &bulk, byteCount: bulk.inputByteCount, client, &counted)
       var last: SecretBytes?
       try end(&started.operation, &last, &bulk)
     } catch {
-      if error.value == .bufferTooSmall { returnAuthorization(request, started.admission.key, client) }
+      if error.value == .bufferTooSmall { returnAuthorization(function, started.admission.key, in: request.session, client) }
       throw error
     }
   }
@@ -264,10 +270,10 @@ extension Token {
   ) throws(Refusal) {
     let isActive = client.reading { $0.sessions[request.session.number]?.operations[request.function] != nil }
     guard !isActive else { throw Refusal(.operationActive) }
-    let started = try refusing { () throws(ReturnValue) in try start(request, client) }
+    let started = try start(request.function, request.key, request.mechanism, in: request.session, client)
     let key = started.admission.key
     try checkRoom(for: started.operation, bulk)
-    try refusing { () throws(ReturnValue) in try useAuthorization(request, key, client) }
+    try refusing { () throws(ReturnValue) in try useAuthorization(request.function, key, in: request.session, client) }
     let active = ActiveOperation(started.operation)
     do throws(Refusal) {
       try feed(active, &bulk, client)
