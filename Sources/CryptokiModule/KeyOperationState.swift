@@ -34,6 +34,13 @@ final class KeyOperationState {
   /// The request where it lies: to be lent, and not copied for each use.
   private struct HeldRequest: ~Copyable {
     var request: KeyOperation
+
+    borrowing func write(to writer: inout WireWriter) { request.write(to: &writer) }
+
+    borrowing func outputByteCount(_ facts: MechanismFacts, _ key: KnownKey, inputByteCount: Int) -> Int {
+      Operation.outputByteCount(
+        request.function, request.mechanism, facts, key.description, inputByteCount: inputByteCount)
+    }
   }
 
   private enum Stage {
@@ -78,7 +85,10 @@ final class KeyOperationState {
   /// Forgets what the operation was about, after its end.
   func rest() {
     // Associated data and labels may be long.
-    if facts.family == .aesGCM || facts.family == .rsaOAEP { held.request.mechanism.parameters = .none }
+    switch facts.family {
+    case .aesGCM, .rsaOAEP: held.request.mechanism.parameters = .none
+    default: break
+    }
     if !hasParts { return }
     (stage, gathered, hasParts, taken, given) = (.here, [], false, 0, 0)
   }
@@ -129,7 +139,7 @@ final class KeyOperationState {
       return .ended
     }
     session.announce()
-    try transfer(.perform, writing: { held.request.write(to: &$0) }, input, memory, output, in: session)
+    try transfer(.perform, writing: { held.write(to: &$0) }, input, memory, output, in: session)
     return .ended
   }
 
@@ -174,7 +184,7 @@ final class KeyOperationState {
       try transfer(.update, writing: { request.write(to: &$0) }, input, memory, output, in: session)
     } else {
       session.announce()
-      try transfer(.begin, writing: { held.request.write(to: &$0) }, input, memory, output, in: session)
+      try transfer(.begin, writing: { held.write(to: &$0) }, input, memory, output, in: session)
       stage = .away
     }
     taken = taken.saturatingAdd(input.count)
@@ -290,8 +300,7 @@ final class KeyOperationState {
 
   private func wholeBound(_ inputByteCount: Int) -> OutputBound {
     OutputBound(
-      byteCount: Operation.outputByteCount(
-        function, held.request.mechanism, facts, key.description, inputByteCount: inputByteCount),
+      byteCount: held.outputByteCount(facts, key, inputByteCount: inputByteCount),
       isExact: finishIsExact)
   }
 

@@ -21,7 +21,7 @@ extension Session {
     if givenSignature == nil, let kept = operations.takeIdle(function, mechanism.type, key) {
       // The key is as it was, so only the parameters can forbid it.
       try kept.facts.checkParameters(mechanism.parameters, for: function.mechanismFlag)
-      kept.restart(mechanism)
+      kept.restart(consume mechanism)
       return operations[function] = kept
     }
     let facts = try KeyPolicy.check(
