@@ -132,7 +132,8 @@ final class KeyOperationState {
     if try output.settlesWithoutWork(bound) { return .active }
     let memory = output.memory(limit: bound.byteCount)
     if key.isPublic {
-      var operation = try Operation(function: function, mechanism: held.request.mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(
+        function: function, mechanism: held.request.mechanism, facts: facts, key: try key.parsed())
       let first = try operation.update(input, into: memory)
       let last = try operation.finish(into: UnsafeMutableRawBufferPointer(rebasing: memory[first...]))
       output.setCount(first + last)
@@ -147,7 +148,8 @@ final class KeyOperationState {
     _ data: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer, in session: Session
   ) throws(ReturnValue) -> Progress {
     if key.isPublic {
-      var operation = try Operation(function: function, mechanism: held.request.mechanism, facts: facts, key: try key.parsed())
+      var operation = try Operation(
+        function: function, mechanism: held.request.mechanism, facts: facts, key: try key.parsed())
       _ = try operation.update(data, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       try operation.finishVerification(signature)
       return .ended

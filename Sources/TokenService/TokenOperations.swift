@@ -119,7 +119,9 @@ extension Token {
       var last: SecretBytes?
       try end(&started.operation, &last, &bulk)
     } catch {
-      if error.value == .bufferTooSmall { returnAuthorization(function, started.admission.key, in: request.session, client) }
+      if error.value == .bufferTooSmall {
+        returnAuthorization(function, started.admission.key, in: request.session, client)
+      }
       throw error
     }
   }
