@@ -75,11 +75,14 @@ extension Library {
 @c @implementation
 public func C_GetSessionInfo(_ handle: CK_SESSION_HANDLE, _ info: CK_SESSION_INFO_PTR?) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
-    let session = try library.session(handle)
-    var flags: SessionFlags = .serialSession
-    if session.isReadWrite { flags.insert(.rwSession) }
-    try place(info).pointee = CK_SESSION_INFO(
-      slotID: UInt(session.slot.id), state: session.state.rawValue, flags: flags.rawValue, ulDeviceError: 0)
+    var answer = CK_SESSION_INFO()
+    try library.sessions.look(handle) { (session) throws(ReturnValue) in
+      guard !session.slot.connection.isDead else { throw .deviceRemoved }
+      let flags: SessionFlags = session.isReadWrite ? [.serialSession, .rwSession] : .serialSession
+      answer = CK_SESSION_INFO(
+        slotID: UInt(session.slot.id), state: session.state.rawValue, flags: flags.rawValue, ulDeviceError: 0)
+    }
+    try place(info).pointee = answer
   }
 }
 

@@ -33,6 +33,21 @@ final class SessionTable: Sendable {
     }
   }
 
+  /// Lends the session with this handle to `body`, which takes no lock, while it stays in the table. Throws
+  /// CKR_SESSION_HANDLE_INVALID.
+  @inline(__always)
+  func look(
+    _ handle: CK_SESSION_HANDLE, _ body: (borrowing Session) throws(ReturnValue) -> Void
+  ) throws(ReturnValue) {
+    let index = Int(handle & Self.placeMask) - 1
+    try table.withLock { (table) throws(ReturnValue) in
+      guard index >= 0, index < table.places.count, table.places[index].useCount == handle >> Self.placeBits,
+        table.places[index].session != nil
+      else { throw .sessionHandleInvalid }
+      try body(table.places[index].session!)
+    }
+  }
+
   /// Opens a session. Throws CKR_SESSION_COUNT when the table is full.
   func open(in slot: Slot, isReadWrite: Bool) throws(ReturnValue) -> Session {
     try table.withLock { (table) throws(ReturnValue) in

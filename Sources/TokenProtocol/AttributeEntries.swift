@@ -28,12 +28,14 @@ import Cryptoki
 
   @inlinable @inline(__always)
   public mutating func next() -> Entry? {
-    guard bytes.count - position >= 8 else { return nil }
+    // Nothing overflows: the position lies within the bytes, and a length has 32 bits.
+    let left = bytes.count &- position &- 8
+    guard left >= 0 else { return nil }
     let header = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
-    let count = Int(header >> 32)
-    guard count <= bytes.count - position - 8 else { return nil }
+    let count = Int(truncatingIfNeeded: header >> 32)
+    guard count <= left else { return nil }
     let start = position
-    position += 8 + count
+    position = start &+ 8 &+ count
     return Entry(
       type: AttributeType(rawValue: UInt32(truncatingIfNeeded: header)), start: start,
       value: start &+ 8..<position)

@@ -124,6 +124,8 @@ final class ObjectSchema: Sendable {
   /// Ascending by type; 64 at most. Class and type are what they are when the template is silent, which is for the reader
   /// of the template to permit.
   let rules: [AttributeRule]
+  /// The rules' types alone, which are searched often.
+  private let types: [UInt32]
   /// The entries of what an object has when the template is silent, in the order of the rules.
   let defaults: [UInt8]
   /// Where in them that of each rule begins, and the end.
@@ -146,6 +148,7 @@ final class ObjectSchema: Sendable {
     let rules = byType.values.sorted { $0.type.rawValue < $1.type.rawValue }
     precondition(rules.count <= RulePlaces.bitWidth, "each rule has a bit")
     self.rules = rules
+    types = rules.map(\.type.rawValue)
     func places(_ footnote: AttributeFootnotes) -> RulePlaces {
       rules.indices.reduce(0) { rules[$1].footnotes.contains(footnote) ? $0 | 1 << RulePlaces($1) : $0 }
     }
@@ -168,7 +171,7 @@ final class ObjectSchema: Sendable {
   func rule(for type: AttributeType) -> AttributeRule? { place(of: type).map { rules[$0] } }
 
   /// Where the rule for a type is among the rules.
-  func place(of type: AttributeType) -> Int? { rules.place(of: type.rawValue, \.type.rawValue) }
+  func place(of type: AttributeType) -> Int? { types.place(of: type.rawValue) { $0 } }
 
   /// What a template for an object that comes to be so must give.
   func required(at origin: ObjectOrigin) -> RulePlaces { required[origin.rawValue] }
@@ -182,12 +185,14 @@ extension Array {
   /// The index of the element whose key is `key`; they ascend by it.
   @inline(__always)
   func place(of key: UInt32, _ number: (Element) -> UInt32) -> Int? {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low &+ high) / 2
-      if number(self[middle]) < key { low = middle &+ 1 } else { high = middle }
+    withUnsafeBufferPointer { elements in
+      var low = 0
+      var high = elements.count
+      while low < high {
+        let middle = (low &+ high) >> 1
+        if number(elements[middle]) < key { low = middle &+ 1 } else { high = middle }
+      }
+      return low < elements.count && number(elements[low]) == key ? low : nil
     }
-    return low < count && number(self[low]) == key ? low : nil
   }
 }

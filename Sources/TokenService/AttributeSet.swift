@@ -154,7 +154,9 @@ extension AttributeSet {
     encoded.withUnsafeMutableBytes { bytes in
       bytes.storeBytes(
         of: AttributeEntries.header(type, value.count), toByteOffset: place.lowerBound, as: UInt64.self)
-      bytes.copy(value, at: place.lowerBound + 8)
+      if let base = bytes.baseAddress, let source = value.baseAddress {
+        memcpy(base + place.lowerBound + 8, source, value.count)
+      }
     }
   }
 

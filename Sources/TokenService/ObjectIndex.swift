@@ -1,4 +1,5 @@
 import Cryptoki
+import TokenProtocol
 
 /// Objects by handle, and by what clients search for, so that a search costs its result and not the number of objects.
 ///
@@ -33,23 +34,14 @@ struct ObjectIndex {
 
     init(_ attributes: AttributeSet) {
       attributes.withEntries { entries in
-        for entry in entries {
-          // Ascending by number: nothing that follows is indexed.
-          if entry.type.rawValue > AttributeType.id.rawValue { return }
-          if entry.value.isEmpty { continue }
-          switch entry.type {
-          case .id: hashes[0] = Self.hash(entries[entry])
-          case .label: hashes[1] = Self.hash(entries[entry])
-          case .class: hashes[2] = Self.hash(entries[entry])
-          default: break
-          }
-        }
+        hashes = [Self.hash(.id, entries), Self.hash(.label, entries), Self.hash(.class, entries)]
       }
     }
 
     /// Keyed: clients choose labels.
-    private static func hash(_ value: UnsafeRawBufferPointer) -> UInt32 {
-      UInt32(truncatingIfNeeded: KeyedHash.of(value))
+    private static func hash(_ type: AttributeType, _ entries: AttributeEntries) -> UInt32? {
+      guard let value = entries.range(of: type), !value.isEmpty else { return nil }
+      return UInt32(truncatingIfNeeded: KeyedHash.of(entries[value]))
     }
   }
 
