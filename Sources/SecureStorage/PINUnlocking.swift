@@ -109,7 +109,11 @@ extension SecureStore {
 
     return try pins.whileTrying { () throws(StorageError) in
       // The try before may have been with the same PIN, and right.
-      if let tokenKey = try pins.recall(name, salt: known.salt, pin: pin) { return tokenKey }
+      if let tokenKey = try pins.recall(name, salt: known.salt, pin: pin) {
+        // A wrong one may have come between.
+        try clearTries(known, token, role)
+        return tokenKey
+      }
       let counted = try countTry(token, role)
       if counted.status.isLocked { pins.forget(name) }
       let tokenKey = try pins.whileStretching { () throws(StorageError) in
@@ -128,11 +132,16 @@ extension SecureStore {
   public func setPIN(
     _ token: UInt32, _ role: PINRole, pin: SecretBytes, tokenKey: SecretBytes, limit: UInt32 = 10
   ) throws(StorageError) {
-    let prepared = try preparePIN(token, role, pin: pin, tokenKey: tokenKey, limit: limit)
+    try setPIN(try preparePIN(token, role, pin: pin, tokenKey: tokenKey, limit: limit))
+  }
+
+  /// Gives a role the PIN that `preparePIN` made.
+  public func setPIN(_ prepared: PreparedPIN) throws(StorageError) {
     try commit(anchor: .againstPowerLoss) { (transaction) throws(StorageError) in try transaction.setPIN(prepared) }
   }
 
-  /// Does the slow part of setting a PIN, to be written together with other changes by `Transaction.setPIN`.
+  /// Does the slow part of setting a PIN, to be written by `setPIN`, or together with other changes by
+  /// `Transaction.setPIN`.
   public func preparePIN(
     _ token: UInt32, _ role: PINRole, pin: SecretBytes, tokenKey: SecretBytes, limit: UInt32 = 10
   ) throws(StorageError) -> PreparedPIN {

@@ -95,7 +95,11 @@ final class SecureWorld: Sendable {
         log.write("client \(client.number): process \(peer.pid) of user \(peer.uid)")
         return ClientRoot(self, accounts.account(of: peer))
       },
-      onClientGone: { [log] client in log.write("client \(client.number): gone") })
+      onClientGone: { [log, tokens] client in
+        // Also when its token object never got into its table.
+        for token in tokens { token.clientGone(ClientID(rawValue: client.number)) }
+        log.write("client \(client.number): gone")
+      })
     try startThread(name: "capabilities", stackSize: 128 << 10) { [capabilities] in
       while true {
         // Without an answer from poll nothing has died; the next export collects as well.

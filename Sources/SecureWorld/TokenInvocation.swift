@@ -40,7 +40,8 @@ final class TokenInvocation: InvocableObject {
     }
   }
 
-  /// The client has given up the object, or has gone: its sessions with this token end.
+  /// The client has given up the object, or has gone: its sessions with this token end, those too that it reached
+  /// through another object.
   func released() {
     restricted.end(sessions: nil)
     token.clientGone(client.id)

@@ -38,6 +38,8 @@ public final class Client: Sendable {
     var sessions: [UInt32: Session] = [:]
     /// The session noted last, while it is open as it was noted: a client mostly goes on with the same one.
     private var latest: SessionReference?
+    /// Whether the token has forgotten this record: whoever still holds it gets nothing more from it.
+    private(set) var isGone = false
     var objects = ObjectIndex() { didSet { forgetAdmissions() } }
     private(set) var admissions = Admissions()
     /// Counts what makes admissions be forgotten.
@@ -50,7 +52,6 @@ public final class Client: Sendable {
 
   public let id: ClientID
   private let state: Mutex<State>
-  private let gone = Atomic<Bool>(false)
 
   init(_ id: ClientID, byteLimit: Int) {
     self.id = id
@@ -72,11 +73,6 @@ public final class Client: Sendable {
     state.withLock { body(&$0) }
   }
 
-  /// Whether the token has forgotten this record: what the client does next is done by a new one.
-  var isGone: Bool { gone.load(ordering: .acquiring) }
-
-  func markGone() { gone.store(true, ordering: .releasing) }
-
   /// Ends what an operation counted for.
   func letGo(_ byteCount: Int) {
     if byteCount > 0 { reading { $0.heldByteCount -= byteCount } }
@@ -84,7 +80,8 @@ public final class Client: Sendable {
 
   var role: Role { state.withLock { $0.role } }
 
-  /// Notes that the client uses a session and answers the client's role.
+  /// Notes that the client uses a session and answers the client's role. Throws CKR_SESSION_COUNT, and
+  /// CKR_DEVICE_REMOVED when the client has gone.
   func enter(_ session: SessionReference) throws(ReturnValue) -> Role {
     try withState { (state) throws(ReturnValue) in
       try state.note(session)
@@ -94,9 +91,6 @@ public final class Client: Sendable {
 }
 
 extension Client.State {
-  /// Whether there is a record of a session.
-  func isOpen(_ number: UInt32) -> Bool { latest?.number == number || sessions[number] != nil }
-
   /// Puts the session objects among new ones in place, or none of them: CKR_DEVICE_MEMORY past the client's limits.
   mutating func insert(_ new: [Object]) throws(ReturnValue) {
     var byteCount = objectByteCount
@@ -121,8 +115,12 @@ extension Client.State {
     objects.insert(object)
   }
 
+  /// Whether there is a record of a session.
+  func isOpen(_ number: UInt32) -> Bool { latest?.number == number || sessions[number] != nil }
+
   mutating func note(_ session: SessionReference) throws(ReturnValue) {
     if latest == session { return }
+    if isGone { throw .deviceRemoved }
     latest = nil
     if sessions[session.number] != nil {
       sessions[session.number]?.isReadWrite = session.isReadWrite
@@ -142,6 +140,18 @@ extension Client.State {
     for operation in session.operations.values { release(operation) }
     let own = objects.all.filter { $0.session == number }.map(\.handle)
     for handle in own { remove(handle) }
+  }
+
+  /// Ends all sessions and with them the login.
+  mutating func closeAll() {
+    logOut()
+    for number in Array(sessions.keys) { close(number) }
+  }
+
+  /// Ends everything, for good.
+  mutating func leave() {
+    closeAll()
+    isGone = true
   }
 
   /// Ends the login: private session objects, operations and authorisations go with it (C_Logout).

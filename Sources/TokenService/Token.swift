@@ -8,7 +8,8 @@ import TokenProtocol
 /// One token: its objects, its roles, and what its clients are doing with it. Any thread may call.
 ///
 /// Locks are held for looking things up and putting things in place only, never for cryptography or while the store
-/// commits. An `Object` does not change, so what was looked up is used without a lock.
+/// commits; a client's may be held when the token's is taken, not the other way round. An `Object` does not change, so
+/// what was looked up is used without a lock.
 public final class Token: Sendable {
   struct State {
     var record: TokenRecord
@@ -21,8 +22,6 @@ public final class Token: Sendable {
     var privateKey: PrivatePartKey?
     /// The private objects as the store keeps them, until the first login opens them.
     var sealed: [StoredObject] = []
-    /// Counts initialisations, so that what began before one is not put in place after it.
-    var epoch: UInt64 = 0
   }
 
   /// The slot that the token is in: its number in the store.
@@ -34,6 +33,9 @@ public final class Token: Sendable {
   let objectChanges: ChangeNumber
   /// Held by whoever changes or removes an object or the roles, so that such changes happen one after another.
   let changing = Mutex<Void>(())
+  /// Counts initialisations, so that what began before one is not put in place after it: see `Entry`. Changed with the
+  /// token's lock held.
+  let epoch = Atomic<UInt64>(0)
   let sessionHandles = SessionHandles()
   /// A random number, another each time that the token is opened.
   let opening: UInt64
@@ -105,7 +107,7 @@ public final class Token: Sendable {
 
   func reading<R>(_ body: (inout State) -> R) -> R { state.withLock { body(&$0) } }
 
-  /// The record of a client, made at its first request.
+  /// The record of a client, made when it is asked for first. Nobody asks for one of a client that has gone.
   func client(_ id: ClientID) -> Client {
     reading { state in
       if let client = state.clients[id] { return client }
@@ -114,9 +116,6 @@ public final class Token: Sendable {
       return client
     }
   }
-
-  /// The client's record: this one, unless it has been given up.
-  func current(_ client: Client) -> Client { client.isGone ? self.client(client.id) : client }
 
   /// The object with this handle, if the client may know of it. Private objects exist for the user alone.
   func object(_ handle: UInt64, for client: Client, _ missing: ReturnValue) throws(ReturnValue) -> Object {

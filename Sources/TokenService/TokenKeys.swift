@@ -14,12 +14,12 @@ extension Token {
 
   /// C_GenerateKey.
   func generate(_ request: MakeKey, _ client: Client) throws(ReturnValue) -> UInt64 {
-    let role = try client.enter(request.session)
+    let entry = try enter(request.session, client)
     let facts = try facts(request.mechanism, .generate)
     guard case .generateKey(let keyType) = facts.family else { throw .mechanismInvalid }
-    let reader = TemplateReader(origin: .generate, isSecurityOfficer: role == .securityOfficer)
+    let reader = TemplateReader(origin: .generate, isSecurityOfficer: entry.role == .securityOfficer)
     var draft = try reader.read(request.template, implied: .secretKey, keyType.rawValue)
-    try checkMayMake(draft.attributes, role, request.session)
+    try checkMayMake(draft.attributes, entry)
     guard let count = draft.attributes.ulong(.valueLen).flatMap({ Int(exactly: $0) }),
       KeyCodec.admits(count, keyType)
     else { throw .attributeValueInvalid }
@@ -29,19 +29,19 @@ extension Token {
     KeyCodec.setOrigin(&draft.attributes, generatedBy: request.mechanism.type)
     try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
     return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: request.session)[0]
+      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
   }
 
   /// C_GenerateKeyPair. Answers the handles of the public key and of the private key.
   func generatePair(_ request: MakeKeyPair, _ client: Client) throws(ReturnValue) -> (UInt64, UInt64) {
-    let role = try client.enter(request.session)
+    let entry = try enter(request.session, client)
     let facts = try facts(request.mechanism, .generateKeyPair)
     guard case .generateKeyPair(let keyType) = facts.family else { throw .mechanismInvalid }
-    let reader = TemplateReader(origin: .generate, isSecurityOfficer: role == .securityOfficer)
+    let reader = TemplateReader(origin: .generate, isSecurityOfficer: entry.role == .securityOfficer)
     var open = try reader.read(request.publicTemplate, implied: .publicKey, keyType.rawValue)
     var secret = try reader.read(request.privateTemplate, implied: .privateKey, keyType.rawValue)
-    try checkMayMake(open.attributes, role, request.session)
-    try checkMayMake(secret.attributes, role, request.session)
+    try checkMayMake(open.attributes, entry)
+    try checkMayMake(secret.attributes, entry)
 
     let key = try PrivateKeyMaterial.generate(keyType, open.attributes)
     if case .rsa(let key) = key {
@@ -60,25 +60,25 @@ extension Token {
       [
         NewObject(attributes: open.attributes, secrets: nil),
         NewObject(attributes: secret.attributes, secrets: secrets),
-      ], for: client, in: request.session)
+      ], for: client, in: entry)
     return (handles[0], handles[1])
   }
 
   /// C_DeriveKey.
   func derive(_ request: MakeKey, _ client: Client) throws(ReturnValue) -> UInt64 {
-    let role = try client.enter(request.session)
+    let entry = try enter(request.session, client)
     let base = try object(request.key, for: client, .keyHandleInvalid)
     guard let description = base.description else { throw .keyHandleInvalid }
     let facts = try KeyPolicy.check(description, request.mechanism, for: .derive, usage: .derive)
     try refuseRestrictedAndGuarded(base)
 
-    let reader = TemplateReader(origin: .derive, isSecurityOfficer: role == .securityOfficer)
+    let reader = TemplateReader(origin: .derive, isSecurityOfficer: entry.role == .securityOfficer)
     let imposed = try base.attributes.template(.deriveTemplate) ?? AttributeSet()
     let namesType = request.template.withEntries { $0.contains { $0.type == .keyType } }
     // Bytes without a type are a generic secret.
     let subtype = namesType || imposed.contains(.keyType) ? nil : KeyType.genericSecret.rawValue
     var draft = try reader.read(request.template, implied: .secretKey, subtype, imposed: imposed)
-    try checkMayMake(draft.attributes, role, request.session)
+    try checkMayMake(draft.attributes, entry)
 
     let byteCount = try wantedByteCount(draft.attributes, wrong: .attributeValueInvalid)
     if let byteCount, !KeyCodec.admits(byteCount, draft.schema.keyType) { throw .attributeValueInvalid }
@@ -94,7 +94,7 @@ extension Token {
     let secrets = SecretAttributes([(.value, value)])
     try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
     return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: request.session)[0]
+      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
   }
 
   /// CKA_VALUE_LEN of a draft, if it has one.

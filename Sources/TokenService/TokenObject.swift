@@ -14,7 +14,8 @@ public final class TokenObject: Sendable {
   /// Bytes that one request for random bytes may ask for.
   private static let randomLimit = 1 << 26
 
-  /// The record of a client, made when it is asked for first.
+  /// The record of a client, made when it is asked for first. It is good until `clientGone`: whoever uses it then is
+  /// answered CKR_DEVICE_REMOVED.
   public func client(_ id: ClientID) -> Client { token.client(id) }
 
   /// Carries out one operation and answers its CKR_ value.
@@ -28,11 +29,7 @@ public final class TokenObject: Sendable {
     bulk: inout Bulk
   ) -> ReturnValue {
     do throws(Refusal) {
-      if client.isGone {
-        try carryOut(operation, token.client(client.id), &request, &reply, &bulk)
-      } else {
-        try carryOut(operation, client, &request, &reply, &bulk)
-      }
+      try carryOut(operation, client, &request, &reply, &bulk)
       return .ok
     } catch {
       reply.reset()
@@ -45,7 +42,8 @@ public final class TokenObject: Sendable {
   /// Answers whether some are still kept.
   public func dropUnusedKeys() -> Bool { token.dropUnusedKeys() }
 
-  /// Forgets a client: its login, its sessions, its session objects.
+  /// Forgets a client: its login, its sessions, its session objects. Requests of it that are in progress leave nothing
+  /// behind.
   public func clientGone(_ id: ClientID) { token.clientGone(id) }
 
   /// The key for a decryption whose output goes to restricted buffers, and the numbers of the use-cases whose buffers
@@ -53,7 +51,7 @@ public final class TokenObject: Sendable {
   public func restrictedDecryption(
     client: Client, session: SessionReference, key: UInt64, mechanism: Mechanism
   ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
-    try token.restrictedDecryption(session, key, mechanism, token.current(client))
+    try token.restrictedDecryption(session, key, mechanism, client)
   }
 
   // MARK: Dispatch

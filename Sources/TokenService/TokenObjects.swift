@@ -40,50 +40,49 @@ extension Token {
   // MARK: Making
 
   /// Refuses what the session may not make: token objects in a read-only session, private objects without the user.
-  func checkMayMake(
-    _ attributes: AttributeSet, _ role: Role, _ session: SessionReference
-  ) throws(ReturnValue) {
-    if attributes.bool(.token), !session.isReadWrite { throw .sessionReadOnly }
-    if attributes.bool(.private), role != .user { throw .userNotLoggedIn }
+  func checkMayMake(_ attributes: AttributeSet, _ entry: Entry) throws(ReturnValue) {
+    if attributes.bool(.token), !entry.session.isReadWrite { throw .sessionReadOnly }
+    if attributes.bool(.private), entry.role != .user { throw .userNotLoggedIn }
   }
 
-  /// Puts new objects in place, all or none, and answers their handles.
+  /// Puts new objects in place, all or none, and answers their handles. Throws what `completing` throws.
   func add(
-    _ new: consuming [NewObject], for client: Client, in session: SessionReference
+    _ new: consuming [NewObject], for client: Client, in entry: Entry
   ) throws(ReturnValue) -> [UInt64] {
     var sealed: [StoredObject] = []
-    if new.contains(where: { $0.attributes.bool(.token) }) { sealed = try storeTokenObjects(&new, client) }
+    if new.contains(where: { $0.attributes.bool(.token) }) { sealed = try storeTokenObjects(&new, entry, client) }
     var stored = sealed.makeIterator()
     var objects: [Object] = []
     objects.reserveCapacity(new.count)
-    for one in new {
-      if one.attributes.bool(.token) {
-        guard let stored = stored.next() else { throw .deviceError }
-        objects.append(Self.tokenObject(stored.id, one.attributes, secrets: one.secrets))
-      } else {
-        objects.append(try sessionObject(one, session))
-      }
-    }
     do throws(ReturnValue) {
-      if sealed.count < objects.count {
-        try client.withState { (state) throws(ReturnValue) in
-          // The login or the session may have ended while the key was made.
-          guard state.isOpen(session.number) else { throw .sessionHandleInvalid }
-          if state.role != .user, objects.contains(where: { !$0.isToken && $0.isPrivate }) { throw .userNotLoggedIn }
-          try state.insert(objects)
+      for one in new {
+        if one.attributes.bool(.token) {
+          guard let stored = stored.next() else { throw .deviceError }
+          objects.append(Self.tokenObject(stored.id, one.attributes, secrets: one.secrets))
+        } else {
+          objects.append(try sessionObject(one, entry.session))
         }
       }
+      try completing(entry, client) { (state) throws(ReturnValue) in
+        // The login may have ended while the key was made.
+        if state.role != .user, objects.contains(where: \.isPrivate) { throw .userNotLoggedIn }
+        if sealed.count < objects.count { try state.insert(objects) }
+        if sealed.isEmpty { return }
+        let isPlaced = reading { token in
+          guard isStill(entry) else { return false }
+          for object in objects where object.isToken { token.objects.insert(object) }
+          return true
+        }
+        guard !isPlaced else { return }
+        for object in objects where !object.isToken { state.remove(object.handle) }
+        throw .sessionHandleInvalid
+      }
     } catch {
-      try remove(sealed)
+      // An initialisation may have taken them along.
+      try? remove(sealed)
       throw error
     }
     if !sealed.isEmpty {
-      reading { state in
-        for object in objects where object.isToken {
-          state.objects.insert(object)
-          if object.isPrivate, state.privateKey == nil { object.material?.drop() }
-        }
-      }
       for object in objects where object.isToken { watch(object) }
     }
     return objects.map(\.handle)
@@ -101,7 +100,7 @@ extension Token {
 
   /// Names the token objects among new ones and makes them durable, together.
   private func storeTokenObjects(
-    _ objects: inout [NewObject], _ client: Client
+    _ objects: inout [NewObject], _ entry: Entry, _ client: Client
   ) throws(ReturnValue) -> [StoredObject] {
     try checkRoom(for: objects.map(\.attributes), client)
     let privateKey = reading { $0.privateKey }
@@ -118,13 +117,17 @@ extension Token {
           try store.prepare(token: slot, publicPart: publicPart, privatePart: privatePart)
         })
     }
-    return try storing { () throws(StorageError) in
-      try store.commit { (transaction) throws(StorageError) in
+    let stored = try storing { () throws(StorageError) in
+      try store.commit { (transaction) throws(StorageError) -> [StoredObject]? in
+        // Behind an initialisation nothing may come that was sealed before it.
+        guard isStill(entry) else { return nil }
         var stored: [StoredObject] = []
         for object in prepared { stored.append(try transaction.insert(object)) }
         return stored
       }
     }
+    guard let stored else { throw .sessionHandleInvalid }
+    return stored
   }
 
   private func remove(_ stored: [StoredObject]) throws(ReturnValue) {
@@ -138,27 +141,27 @@ extension Token {
 
   /// C_CreateObject.
   func create(_ request: TemplateRequest, _ client: Client) throws(ReturnValue) -> UInt64 {
-    let role = try client.enter(request.session)
-    let reader = TemplateReader(origin: .create, isSecurityOfficer: role == .securityOfficer)
+    let entry = try enter(request.session, client)
+    let reader = TemplateReader(origin: .create, isSecurityOfficer: entry.role == .securityOfficer)
     var draft = try reader.read(request.template, implied: nil, nil)
-    try checkMayMake(draft.attributes, role, request.session)
+    try checkMayMake(draft.attributes, entry)
     let secrets = try KeyCodec.complete(&draft)
     return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: request.session)[0]
+      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
   }
 
   /// C_CopyObject.
   func copy(_ request: ObjectRequest, _ client: Client) throws(ReturnValue) -> UInt64 {
-    let role = try client.enter(request.session)
+    let entry = try enter(request.session, client)
     let original = try object(request.object, for: client, .objectHandleInvalid)
     guard original.attributes.bool(.copyable), let schema = original.schema else { throw .actionProhibited }
-    let change = TemplateChange(schema: schema, isCopy: true, isSecurityOfficer: role == .securityOfficer)
+    let change = TemplateChange(schema: schema, isCopy: true, isSecurityOfficer: entry.role == .securityOfficer)
     var attributes = try change.applied(request.template, to: try allAttributes(of: original))
     // What the security officer vouches for is the one object, not what others make of it.
-    if role != .securityOfficer, attributes.contains(.trusted) { attributes.set(.trusted, false) }
-    try checkMayMake(attributes, role, request.session)
+    if entry.role != .securityOfficer, attributes.contains(.trusted) { attributes.set(.trusted, false) }
+    try checkMayMake(attributes, entry)
     return try add(
-      [NewObject(attributes: attributes, secrets: try secrets(of: original))], for: client, in: request.session)[0]
+      [NewObject(attributes: attributes, secrets: try secrets(of: original))], for: client, in: entry)[0]
   }
 
   // MARK: Reading
@@ -245,15 +248,16 @@ extension Token {
 
   /// C_SetAttributeValue.
   func change(_ request: ObjectRequest, _ client: Client) throws(ReturnValue) {
-    let role = try client.enter(request.session)
+    let entry = try enter(request.session, client)
     try serially { () throws(ReturnValue) in
+      try completing(entry, client) { (_) throws(ReturnValue) in }
       let object = try object(request.object, for: client, .objectHandleInvalid)
       if object.isToken, !request.session.isReadWrite { throw .sessionReadOnly }
       guard object.attributes.bool(.modifiable), let schema = object.schema else { throw .actionProhibited }
-      if object.objectClass == .certificate, object.attributes.bool(.trusted), role != .securityOfficer {
+      if object.objectClass == .certificate, object.attributes.bool(.trusted), entry.role != .securityOfficer {
         throw .actionProhibited
       }
-      let change = TemplateChange(schema: schema, isCopy: false, isSecurityOfficer: role == .securityOfficer)
+      let change = TemplateChange(schema: schema, isCopy: false, isSecurityOfficer: entry.role == .securityOfficer)
       let changed = object.replacing(try change.applied(request.template, to: try allAttributes(of: object)))
       guard changed.attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
       if object.isToken {

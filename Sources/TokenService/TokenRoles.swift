@@ -54,6 +54,40 @@ extension Token {
     return flags
   }
 
+  // MARK: Requests that change something
+
+  /// What a request found when it began, for it to be completed under.
+  struct Entry {
+    let session: SessionReference
+    let role: Role
+    /// How often the token had been initialised, before anything else of it was looked at.
+    let epoch: UInt64
+  }
+
+  /// Begins a request that carries what it finds over a wait: to a lock, to scrypt, to a commit. Notes the session.
+  func enter(_ session: SessionReference, _ client: Client) throws(ReturnValue) -> Entry {
+    let epoch = epoch.load(ordering: .acquiring)
+    return Entry(session: session, role: try client.enter(session), epoch: epoch)
+  }
+
+  /// Whether the token has not been initialised since the request began. Who asks with the token's lock held may rely on
+  /// it until he lets go of it.
+  func isStill(_ entry: Entry) -> Bool { epoch.load(ordering: .acquiring) == entry.epoch }
+
+  /// Lends the client's state for the completion of a request.
+  ///
+  /// Throws CKR_SESSION_HANDLE_INVALID when the session has been closed meanwhile or the token been initialised, and
+  /// CKR_DEVICE_REMOVED when the client has gone.
+  func completing<R>(
+    _ entry: Entry, _ client: Client, _ body: (inout Client.State) throws(ReturnValue) -> R
+  ) throws(ReturnValue) -> R {
+    try client.withState { (state) throws(ReturnValue) in
+      if state.isGone { throw .deviceRemoved }
+      guard state.isOpen(entry.session.number), isStill(entry) else { throw .sessionHandleInvalid }
+      return try body(&state)
+    }
+  }
+
   // MARK: Initialisation
 
   /// C_InitToken. All objects go, and the user's PIN.
@@ -75,7 +109,8 @@ extension Token {
         try store.preparePIN(slot, .securityOfficer, pin: pin, tokenKey: tokenKey)
       }
       try refuseSessions()
-      reading { $0.epoch += 1 }
+      // Before the commit: what comes behind it in the store's line is refused, what comes before it goes with it.
+      reading { _ in _ = epoch.add(1, ordering: .acquiringAndReleasing) }
       try storing { () throws(StorageError) in
         try store.commit { (transaction) throws(StorageError) in
           try transaction.deleteAll(of: slot)
@@ -106,23 +141,41 @@ extension Token {
 
   /// C_InitPIN.
   func initializePIN(_ request: InitializePIN, _ client: Client) throws(ReturnValue) {
-    _ = try client.enter(request.session)
-    let (role, tokenKey) = client.reading { ($0.role, $0.tokenKey) }
-    guard role == .securityOfficer, let tokenKey else { throw .userNotLoggedIn }
+    let entry = try enter(request.session, client)
+    guard let tokenKey = client.reading({ $0.tokenKey }) else { throw .userNotLoggedIn }
     guard request.session.isReadWrite else { throw .sessionReadOnly }
     guard Self.pinByteCounts.contains(request.pin.count) else { throw .pinLenRange }
     let pin = SecretBytes(copying: request.pin)
-    try storing { () throws(StorageError) in try store.setPIN(slot, .user, pin: pin, tokenKey: tokenKey) }
+    let prepared = try storing { () throws(StorageError) in
+      try store.preparePIN(slot, .user, pin: pin, tokenKey: tokenKey)
+    }
+    try put(prepared, entry, client) { (state) throws(ReturnValue) in
+      guard state.role == .securityOfficer else { throw .userNotLoggedIn }
+    }
   }
 
   /// C_SetPIN: the security officer's own PIN when he is logged in, else the user's.
   func setPIN(_ request: SetPIN, _ client: Client) throws(ReturnValue) {
-    let role: PINRole = try client.enter(request.session) == .securityOfficer ? .securityOfficer : .user
+    let entry = try enter(request.session, client)
+    let role: PINRole = entry.role == .securityOfficer ? .securityOfficer : .user
     guard request.session.isReadWrite else { throw .sessionReadOnly }
     guard Self.pinByteCounts.contains(request.newPIN.count) else { throw .pinLenRange }
     let tokenKey = try unlock(role, request.oldPIN)
     let pin = SecretBytes(copying: request.newPIN)
-    try storing { () throws(StorageError) in try store.setPIN(slot, role, pin: pin, tokenKey: tokenKey) }
+    let prepared = try storing { () throws(StorageError) in
+      try store.preparePIN(slot, role, pin: pin, tokenKey: tokenKey)
+    }
+    try put(prepared, entry, client) { (_) throws(ReturnValue) in }
+  }
+
+  /// Gives the token a PIN, if the request for it may still be completed and `check` agrees.
+  private func put(
+    _ pin: PreparedPIN, _ entry: Entry, _ client: Client, _ check: (inout Client.State) throws(ReturnValue) -> Void
+  ) throws(ReturnValue) {
+    try serially { () throws(ReturnValue) in
+      try completing(entry, client, check)
+      try storing { () throws(StorageError) in try store.setPIN(pin) }
+    }
   }
 
   /// The token key, for the right PIN. What cannot be a PIN is no try.
@@ -137,21 +190,23 @@ extension Token {
 
   /// C_Login.
   func logIn(_ request: Login, _ client: Client) throws(ReturnValue) {
-    let current = try client.enter(request.session)
+    let entry = try enter(request.session, client)
     switch request.userType {
     case .user:
-      try refuseSecondLogin(current, as: .user)
-      try openPrivateObjects(with: try unlock(.user, request.pin), for: client)
+      try refuseSecondLogin(entry.role, as: .user)
+      try openPrivateObjects(with: try unlock(.user, request.pin), entry, client)
     case .so:
-      try refuseSecondLogin(current, as: .securityOfficer)
+      try refuseSecondLogin(entry.role, as: .securityOfficer)
       guard !request.hasReadOnlySessions, request.session.isReadWrite else { throw .sessionReadOnlyExists }
       let tokenKey = try unlock(.securityOfficer, request.pin)
-      try client.withState { (state) throws(ReturnValue) in
-        try refuseSecondLogin(state.role, as: .securityOfficer)
-        state.role = .securityOfficer
-        state.tokenKey = tokenKey
+      try serially { () throws(ReturnValue) in
+        try completing(entry, client) { (state) throws(ReturnValue) in
+          try refuseSecondLogin(state.role, as: .securityOfficer)
+          state.role = .securityOfficer
+          state.tokenKey = tokenKey
+        }
       }
-    case .contextSpecific: try authorize(request, client)
+    case .contextSpecific: try authorize(request, entry, client)
     default: throw .userTypeInvalid
     }
   }
@@ -161,21 +216,23 @@ extension Token {
     throw current == role ? .userAlreadyLoggedIn : .userAnotherAlreadyLoggedIn
   }
 
-  private func openPrivateObjects(with tokenKey: SecretBytes, for client: Client) throws(ReturnValue) {
+  /// The second half of the user's login.
+  private func openPrivateObjects(
+    with tokenKey: SecretBytes, _ entry: Entry, _ client: Client
+  ) throws(ReturnValue) {
     try serially { () throws(ReturnValue) in
+      try completing(entry, client) { (_) throws(ReturnValue) in }
       let key = try storing { () throws(StorageError) in
         try store.privatePartKey(token: slot, tokenKey: tokenKey)
       }
       openSealedObjects(with: key)
-      try client.withState { (state) throws(ReturnValue) in
+      try completing(entry, client) { (state) throws(ReturnValue) in
         try refuseSecondLogin(state.role, as: .user)
         state.role = .user
-      }
-      reading { state in
-        state.privateKey = key
-        state.users.insert(client.id)
-        // The client may have gone while its PIN was looked at.
-        if state.clients[client.id] == nil { forget(user: client.id, in: &state) }
+        reading { token in
+          token.privateKey = key
+          token.users.insert(client.id)
+        }
       }
     }
   }
@@ -208,8 +265,8 @@ extension Token {
   }
 
   /// C_Login with CKU_CONTEXT_SPECIFIC: the next operation of this function with this key in this session may run.
-  private func authorize(_ request: Login, _ client: Client) throws(ReturnValue) {
-    guard client.role == .user else { throw .userNotLoggedIn }
+  private func authorize(_ request: Login, _ entry: Entry, _ client: Client) throws(ReturnValue) {
+    guard entry.role == .user else { throw .userNotLoggedIn }
     let key = try object(request.contextKey, for: client, .operationNotInitialized)
     guard key.asksForPIN else { throw .operationNotInitialized }
     do throws(ReturnValue) {
@@ -218,9 +275,10 @@ extension Token {
       if error == .pinLocked { logOut(client) }
       throw error
     }
-    client.reading {
-      $0.sessions[request.session.number]?.authorized =
-        Client.Authorization(function: request.contextFunction, key: request.contextKey)
+    let authorization = Client.Authorization(function: request.contextFunction, key: request.contextKey)
+    try completing(entry, client) { (state) throws(ReturnValue) in
+      guard state.role == .user else { throw .userNotLoggedIn }
+      state.sessions[request.session.number]?.authorized = authorization
     }
   }
 
@@ -231,24 +289,29 @@ extension Token {
   }
 
   func logOut(_ client: Client) {
-    client.reading { $0.logOut() }
-    reading { forget(user: client.id, in: &$0) }
+    client.reading { state in
+      state.logOut()
+      forget(user: client)
+    }
   }
 
-  /// When the last user has gone, what private objects' secrets were in memory goes too.
-  private func forget(user id: ClientID, in state: inout State) {
-    guard state.users.remove(id) != nil, state.users.isEmpty else { return }
-    state.privateKey = nil
-    for object in state.objects.all where object.isPrivate { object.material?.drop() }
+  /// When the last user has gone, what private objects' secrets were in memory goes too. Called with the lock of the
+  /// client held that is no longer logged in.
+  private func forget(user client: Client) {
+    reading { state in
+      guard state.users.remove(client.id) != nil, state.users.isEmpty else { return }
+      state.privateKey = nil
+      for object in state.objects.all where object.isPrivate { object.material?.drop() }
+    }
   }
 
   // MARK: Sessions
 
   func closeSessions(_ request: CloseSessions, _ client: Client) {
     if request.all {
-      logOut(client)
       client.reading { state in
-        for number in Array(state.sessions.keys) { state.close(number) }
+        state.closeAll()
+        forget(user: client)
       }
     } else {
       client.reading { state in
@@ -260,8 +323,10 @@ extension Token {
   /// Forgets a client that has gone: its login, its sessions and its session objects.
   func clientGone(_ id: ClientID) {
     guard let client = reading({ $0.clients.removeValue(forKey: id) }) else { return }
-    client.markGone()
-    logOut(client)
+    client.reading { state in
+      state.leave()
+      forget(user: client)
+    }
   }
 
   /// Runs `body` while nobody else changes objects or roles.

@@ -80,20 +80,20 @@ extension Token {
 
   /// C_UnwrapKey.
   func unwrap(_ request: MakeKey, _ wrapped: [UInt8], _ client: Client) throws(ReturnValue) -> UInt64 {
-    let role = try client.enter(request.session)
+    let entry = try enter(request.session, client)
     let unwrapping = try object(request.key, for: client, .unwrappingKeyHandleInvalid)
     guard let description = unwrapping.description else { throw .unwrappingKeyHandleInvalid }
     let facts = try checkUnwrapping(description, request.mechanism)
     if unwrapping.asksForPIN { throw .userNotLoggedIn }
     guard !unwrapping.isRestricted || facts.family.isAuthenticated else { throw .keyFunctionNotPermitted }
 
-    let reader = TemplateReader(origin: .unwrap, isSecurityOfficer: role == .securityOfficer)
+    let reader = TemplateReader(origin: .unwrap, isSecurityOfficer: entry.role == .securityOfficer)
     var draft = try reader.read(
       request.template, implied: nil, nil, imposed: try Self.imposed(on: unwrapping))
     guard draft.schema.objectClass == .secretKey || draft.schema.objectClass == .privateKey else {
       throw .templateInconsistent
     }
-    try checkMayMake(draft.attributes, role, request.session)
+    try checkMayMake(draft.attributes, entry)
 
     let opened = try wrapped.span.withUnsafeBytes { (wrapped) throws(ReturnValue) in
       try KeyTransport.unwrap(wrapped, mechanism: request.mechanism, facts: facts, with: try key(of: unwrapping))
@@ -112,7 +112,7 @@ extension Token {
       secrets = try KeyCodec.completePrivateKey(&draft.attributes, key)
     }
     return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: request.session)[0]
+      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
   }
 
   private func checkUnwrapping(

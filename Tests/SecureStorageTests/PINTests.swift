@@ -1,5 +1,6 @@
 import CryptoCore
 import Foundation
+import Glibc
 import Synchronization
 import Testing
 
@@ -207,5 +208,40 @@ struct PINTests {
       "ATTACH '\(other.store)/strongroom.db' AS other; "
         + "INSERT OR REPLACE INTO main.pins SELECT * FROM other.pins")
     #expect(try workshop.refusal()?.isTampered == true)
+  }
+
+  @Test("a right PIN that waited in line while a wrong one was counted sets the counter back")
+  func recalledInLine() throws {
+    let store = try filled()
+    let salt = try #require(try store.reading { () throws(StorageError) in try store.storedPIN(1, .user) }).salt
+    let done = Mutex<Bool?>(nil)
+    let thread = Mutex<String?>(nil)
+    try store.pins.whileTrying { () throws(StorageError) in
+      Thread.detachNewThread { [tokenKey] in
+        let directory = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/thread-self")
+        thread.withLock { $0 = directory }
+        let isRight = (try? store.unlock(1, .user, pin: secret("1234")).matches(tokenKey)) ?? false
+        done.withLock { $0 = isRight }
+      }
+      // It has not found the PIN among the known ones, and waits for its turn.
+      var looks = 0
+      while looks < 25 {
+        usleep(1000)
+        let directory = thread.withLock { $0 } ?? "none"
+        let status = try? String(contentsOfFile: "/proc/\(directory)/stat", encoding: .utf8)
+        looks = status?.drop { $0 != ")" }.dropFirst(2).first == "S" ? looks + 1 : 0
+      }
+      // The one before was right, and a wrong one came behind it.
+      try store.pins.remember(
+        PINUnlocking.Name(token: 1, role: .user), salt: salt, pin: secret("1234"), tokenKey: tokenKey)
+      try store.commit { (transaction) throws(StorageError) in
+        guard var record = try transaction.pinRecord(1, .user) else { throw .pinNotSet }
+        record.tries += 1
+        try transaction.put(record, 1, .user)
+      }
+    }
+    while done.withLock({ $0 == nil }) { usleep(1000) }
+    #expect(done.withLock { $0 } == true)
+    #expect(try store.pinStatus(1, .user)?.tries == 0)
   }
 }

@@ -90,6 +90,8 @@ struct BenchClient: Sendable {
   let bench: TokenBench
   let id: ClientID
   var session = SessionReference(number: 1, isReadWrite: true)
+  /// The token's record of the client, held on to; nil: asked for anew with each request.
+  var record: Client?
 
   init(_ bench: TokenBench, _ number: UInt64) {
     self.bench = bench
@@ -108,7 +110,7 @@ struct BenchClient: Sendable {
     let value = message.withUnsafeBytes { bytes in
       var reader = WireReader(bytes)
       return bench.token.invoke(
-        operation: operation, client: bench.token.client(id), request: &reader, reply: &reply, bulk: &bulk)
+        operation: operation, client: record ?? bench.token.client(id), request: &reader, reply: &reply, bulk: &bulk)
     }
     return Answer(value: value, reply: reply.withMessage { [UInt8]($0) }, output: bulk.output)
   }
