@@ -3,7 +3,6 @@ import Cryptoki
 import Mechanisms
 import ObjectInvoke
 import RestrictedMemory
-import Synchronization
 import TokenProtocol
 import TokenService
 import Wire
@@ -13,40 +12,11 @@ final class RestrictedDecryption: Sendable {
   private let token: TokenObject
   private let client: Client
   private let account: ClientAccount
-  /// Multi-part decryptions by session number. An operation is taken out while it is worked with, so that
-  /// two calls in one session at once cannot share it.
-  private let operations = Mutex<[UInt32: Started]>([:])
-
-  private final class Started: @unchecked Sendable {
-    // In the table, or with the one caller who took it out.
-    var operation: Operation
-    let useCases: Set<UInt32>
-    /// For the bytes that the operation holds back.
-    var charges: [ClientAccount.Charge] = []
-    /// What the operation gave at its end, until it lies at a place.
-    var last: SecretBytes?
-
-    init(operation: consuming Operation, useCases: Set<UInt32>) {
-      self.operation = operation
-      self.useCases = useCases
-    }
-  }
 
   init(_ token: TokenObject, client: Client, _ account: ClientAccount) {
     self.token = token
     self.client = client
     self.account = account
-  }
-
-  /// Forgets the operations of sessions; all of them when `sessions` is nil.
-  func end(sessions: [UInt32]?) {
-    operations.withLock { operations in
-      guard let sessions else {
-        operations = [:]
-        return
-      }
-      for session in sessions { operations[session] = nil }
-    }
   }
 
   // MARK: One part
@@ -55,7 +25,7 @@ final class RestrictedDecryption: Sendable {
     let request = try DecryptInto(from: &call.request)
     try call.request.end()
     return try answering(&call) { call in
-      let started = try start(request.operation)
+      let started = try token.startRestricted(try Self.decryption(request), client: client)
       return try feed(started, from: &call, to: request.place, ends: true)
     }
   }
@@ -66,8 +36,7 @@ final class RestrictedDecryption: Sendable {
     let request = try DecryptInto(from: &call.request)
     try call.request.end()
     return try answering(&call) { _ in
-      let started = try start(request.operation)
-      operations.withLock { $0[request.operation.session.number] = started }
+      try token.beginRestricted(try Self.decryption(request), client: client)
       return 0
     }
   }
@@ -77,23 +46,24 @@ final class RestrictedDecryption: Sendable {
     let request = try ContinueInto(from: &call.request)
     try call.request.end()
     return try answering(&call) { call in
-      let session = request.session.number
-      guard let started = operations.withLock({ $0.removeValue(forKey: session) }) else {
-        throw ReturnValue.operationNotInitialized
-      }
+      let active = try token.takeRestricted(request.session, client: client)
+      // Any error but a place that does not serve ends it.
+      var isOver = true
+      defer { token.leaveRestricted(active, ends: isOver, request.session, client: client) }
       do {
-        let count = try feed(started, from: &call, to: request.place, ends: ends)
-        if !ends { put(started, back: session) }
+        let count = try feed(active, from: &call, to: request.place, ends: ends)
+        isOver = ends
         return count
       } catch let refusal as Refusal where refusal.leavesOperation {
-        put(started, back: session)
+        isOver = false
         throw refusal
       }
     }
   }
 
-  private func put(_ started: Started, back session: UInt32) {
-    operations.withLock { $0[session] = started }
+  private static func decryption(_ request: DecryptInto) throws -> KeyOperation {
+    guard request.operation.function == .decrypt else { throw InvocationError.malformed }
+    return request.operation
   }
 
   // MARK: Samples
@@ -148,23 +118,13 @@ final class RestrictedDecryption: Sendable {
     }
   }
 
-  private func start(_ request: KeyOperation) throws -> Started {
-    guard request.function == .decrypt else { throw InvocationError.malformed }
-    let (key, useCases) = try token.restrictedDecryption(
-      client: client, session: request.session, key: request.key, mechanism: request.mechanism)
-    guard let facts = MechanismTable.facts(request.mechanism.type) else { throw ReturnValue.mechanismInvalid }
-    return Started(
-      operation: try Operation(function: .decrypt, mechanism: request.mechanism, facts: facts, key: key),
-      useCases: useCases)
-  }
-
   /// Decrypts the input, and with `ends` the end of the operation, to `place`; answers the count of bytes written.
   ///
   /// The place is checked before the input is read. A cipher whose output is certain writes to the place as it goes; one
   /// whose end can still be wrong, or shorter than its input says, decrypts into memory of its own and writes when all
   /// is well. So a refusal has written nothing.
   private func feed(
-    _ started: Started, from call: inout Invocation, to place: BufferPlace, ends: Bool
+    _ started: ActiveOperation, from call: inout Invocation, to place: BufferPlace, ends: Bool
   ) throws -> UInt64 {
     guard let buffer = call.client.buffer(place.buffer) else {
       throw Refusal(result: objectHandleInvalid, leavesOperation: true)
@@ -197,11 +157,11 @@ final class RestrictedDecryption: Sendable {
     let first = try SecretBytes(count: streamed) { try Self.update(&started.operation, from: &call, into: $0) }
     // An operation ends once: what it gave at its end is kept in case the place has no room for it.
     let last: SecretBytes
-    if let kept = started.last {
+    if let kept = started.lastBytes {
       last = kept
     } else {
       last = try SecretBytes(count: started.operation.finishByteCount) { try started.operation.finish(into: $0) }
-      started.last = last
+      started.lastBytes = last
     }
     try writable(buffer, place.offset, UInt64(first.count + last.count)).withBytes { bytes in
       first.withBytes { bytes.copyBytes(from: $0) }

@@ -27,9 +27,6 @@ final class TokenInvocation: InvocableObject {
     case .updateInto: return try restricted.continueInto(&call, ends: false)
     case .finishInto: return try restricted.continueInto(&call, ends: true)
     case .decryptSamples: return try restricted.decryptSamples(&call)
-    case .closeSessions, .cancel, .logout, .initializeToken:
-      endRestricted(operation, call.request)
-      return perform(operation, &call)
     case .login, .setPIN, .initializePIN:
       let result = perform(operation, &call)
       if result != 0 {
@@ -42,10 +39,7 @@ final class TokenInvocation: InvocableObject {
 
   /// The client has given up the object, or has gone: its sessions with this token end, those too that it reached
   /// through another object.
-  func released() {
-    restricted.end(sessions: nil)
-    token.clientGone(client.id)
-  }
+  func released() { token.clientGone(client.id) }
 
   private func perform(_ operation: TokenOperation, _ call: inout Invocation) -> UInt32 {
     var request = call.request
@@ -58,20 +52,6 @@ final class TokenInvocation: InvocableObject {
     }
     swap(&reply, &call.reply)
     return UInt32(truncatingIfNeeded: value.rawValue)
-  }
-
-  /// Ends decryptions into restricted buffers together with what they belong to. The token itself judges the request.
-  private func endRestricted(_ operation: TokenOperation, _ message: WireReader) {
-    var message = message
-    switch operation {
-    case .closeSessions:
-      guard let request = try? CloseSessions(from: &message) else { return }
-      restricted.end(sessions: request.all ? nil : request.numbers)
-    case .cancel:
-      guard let request = try? CancelOperations(from: &message), request.functions.contains(.decrypt) else { return }
-      restricted.end(sessions: [request.session.number])
-    default: restricted.end(sessions: nil)
-    }
   }
 }
 

@@ -3,21 +3,40 @@ import Cryptoki
 import Mechanisms
 import Synchronization
 
-/// A multi-part operation of a client. One thread at a time works with it; a second one is answered
-/// CKR_OPERATION_ACTIVE.
-final class ActiveOperation: @unchecked Sendable {
-  let function: KeyFunction
-  /// Touched by the thread that has taken the operation only.
-  var operation: Operation
-  /// The last bytes, when they have been computed and did not fit the caller's buffer.
-  var lastBytes: SecretBytes?
+/// A multi-part operation of a client. It belongs to the session, and ends with it and with the login.
+///
+/// One thread at a time works with it; a second one is answered CKR_OPERATION_ACTIVE.
+public final class ActiveOperation: @unchecked Sendable {
+  /// What a session has one of at a time.
+  enum Kind: Hashable {
+    case function(KeyFunction)
+    /// A decryption whose plaintext goes to restricted buffers.
+    case restrictedDecryption
+  }
+
+  let kind: Kind
+  /// Whether it ends with the user's login.
+  let usesPrivateKey: Bool
+  /// The numbers of the use-cases whose buffers may receive the plaintext of a restricted decryption; none means all.
+  public let useCases: Set<UInt32>
+  /// Touched by the thread that has taken the operation only, as are the two below.
+  public var operation: Operation
+  /// The last bytes, when they have been computed and did not fit their place.
+  public var lastBytes: SecretBytes?
+  /// What stands for memory of the operation that is not counted here; let go of with the operation.
+  public var charges: [any Sendable] = []
   /// What the operation counts for in the client's quota; written with the client's lock held, by the thread that has
   /// it.
   var countedByteCount = 0
+  /// Whether no session has it any longer: a thread that still works with it may not let it grow. Guarded by the client's
+  /// lock.
+  var hasEnded = false
   private let isTaken = Atomic<Bool>(false)
 
-  init(_ operation: consuming Operation) {
-    function = operation.function
+  init(_ operation: consuming Operation, _ kind: Kind, usesPrivateKey: Bool, useCases: Set<UInt32> = []) {
+    self.kind = kind
+    self.usesPrivateKey = usesPrivateKey
+    self.useCases = useCases
     self.operation = operation
   }
 

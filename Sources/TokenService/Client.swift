@@ -18,15 +18,49 @@ public final class Client: Sendable {
   static let objectLimit = 1 << 17
   struct Session {
     var isReadWrite: Bool
-    /// By `KeyFunction`.
-    var operations: [KeyFunction: ActiveOperation] = [:]
+    private var byFunction: [KeyFunction: ActiveOperation] = [:]
+    private var restrictedDecryption: ActiveOperation?
     /// The one operation that a context-specific login has permitted.
     var authorized: Authorization?
+
+    init(isReadWrite: Bool) { self.isReadWrite = isReadWrite }
+
+    subscript(kind: ActiveOperation.Kind) -> ActiveOperation? {
+      get {
+        switch kind {
+        case .function(let function): byFunction[function]
+        case .restrictedDecryption: restrictedDecryption
+        }
+      }
+      set {
+        switch kind {
+        case .function(let function): byFunction[function] = newValue
+        case .restrictedDecryption: restrictedDecryption = newValue
+        }
+      }
+    }
+
+    var operations: [ActiveOperation] { Array(byFunction.values) + (restrictedDecryption.map { [$0] } ?? []) }
   }
 
   struct Authorization: Equatable {
     let function: KeyFunction
     let key: UInt64
+  }
+
+  /// How many sessions there are records of, to be read without the client's lock.
+  final class SessionCounts: Sendable {
+    /// All of them in the lower half, those that may write in the upper.
+    private let both = Atomic<UInt64>(0)
+
+    var current: (all: UInt32, readWrite: UInt32) {
+      let both = both.load(ordering: .relaxed)
+      return (UInt32(truncatingIfNeeded: both), UInt32(truncatingIfNeeded: both >> 32))
+    }
+
+    fileprivate func set(all: Int, readWrite: Int) {
+      both.store(UInt64(all) | UInt64(readWrite) << 32, ordering: .relaxed)
+    }
   }
 
   struct State {
@@ -36,6 +70,8 @@ public final class Client: Sendable {
     /// The security officer's means to give the user a PIN.
     var tokenKey: SecretBytes?
     var sessions: [UInt32: Session] = [:]
+    private var readWriteCount = 0
+    private let sessionCounts: SessionCounts
     /// The session noted last, while it is open as it was noted: a client mostly goes on with the same one.
     private var latest: SessionReference?
     /// Whether the token has forgotten this record: whoever still holds it gets nothing more from it.
@@ -47,15 +83,19 @@ public final class Client: Sendable {
     var objectByteCount = 0
     var heldByteCount = 0
 
-    init(byteLimit: Int) { self.byteLimit = byteLimit }
+    init(byteLimit: Int, _ sessionCounts: SessionCounts) {
+      self.byteLimit = byteLimit
+      self.sessionCounts = sessionCounts
+    }
   }
 
   public let id: ClientID
+  let sessionCounts = SessionCounts()
   private let state: Mutex<State>
 
   init(_ id: ClientID, byteLimit: Int) {
     self.id = id
-    state = Mutex(State(byteLimit: byteLimit))
+    state = Mutex(State(byteLimit: byteLimit, sessionCounts))
   }
 
   func withState<R>(_ body: (inout State) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
@@ -122,13 +162,15 @@ extension Client.State {
     if latest == session { return }
     if isGone { throw .deviceRemoved }
     latest = nil
-    if sessions[session.number] != nil {
+    if let known = sessions[session.number] {
+      if known.isReadWrite { readWriteCount -= 1 }
       sessions[session.number]?.isReadWrite = session.isReadWrite
-      latest = session
-      return
+    } else {
+      guard sessions.count < Client.sessionLimit else { throw .sessionCount }
+      sessions[session.number] = Client.Session(isReadWrite: session.isReadWrite)
     }
-    guard sessions.count < Client.sessionLimit else { throw .sessionCount }
-    sessions[session.number] = Client.Session(isReadWrite: session.isReadWrite)
+    if session.isReadWrite { readWriteCount += 1 }
+    sessionCounts.set(all: sessions.count, readWrite: readWriteCount)
     latest = session
   }
 
@@ -137,15 +179,26 @@ extension Client.State {
     guard let session = sessions.removeValue(forKey: number) else { return }
     latest = nil
     forgetAdmissions()
-    for operation in session.operations.values { release(operation) }
-    let own = objects.all.filter { $0.session == number }.map(\.handle)
-    for handle in own { remove(handle) }
+    if session.isReadWrite { readWriteCount -= 1 }
+    sessionCounts.set(all: sessions.count, readWrite: readWriteCount)
+    for operation in session.operations { release(operation) }
+    for object in objects.objects(of: number) { remove(object.handle) }
   }
 
   /// Ends all sessions and with them the login.
   mutating func closeAll() {
-    logOut()
-    for number in Array(sessions.keys) { close(number) }
+    role = .nobody
+    tokenKey = nil
+    for session in sessions.values {
+      for operation in session.operations { release(operation) }
+    }
+    sessions = [:]
+    latest = nil
+    readWriteCount = 0
+    sessionCounts.set(all: 0, readWrite: 0)
+    // Each was a session's.
+    objects.removeAll()
+    objectByteCount = 0
   }
 
   /// Ends everything, for good.
@@ -159,8 +212,7 @@ extension Client.State {
     role = .nobody
     tokenKey = nil
     for number in Array(sessions.keys) {
-      for operation in sessions[number]?.operations.values.map({ $0 }) ?? [] { release(operation) }
-      sessions[number]?.operations = [:]
+      for operation in sessions[number]?.operations ?? [] { end(operation, in: number) }
       sessions[number]?.authorized = nil
     }
     let own = objects.all.filter(\.isPrivate).map(\.handle)
@@ -184,15 +236,49 @@ extension Client.State {
     counted = byteCount
   }
 
+  /// The same for an operation of a session. Throws CKR_OPERATION_NOT_INITIALIZED when it has been ended meanwhile.
+  mutating func count(_ byteCount: Int, for active: ActiveOperation) throws(ReturnValue) {
+    guard !active.hasEnded else { throw .operationNotInitialized }
+    try count(byteCount, insteadOf: &active.countedByteCount)
+  }
+
+  /// Ends an operation that no session has: it counts for nothing from now on.
   mutating func release(_ active: ActiveOperation) {
+    active.hasEnded = true
     heldByteCount -= active.countedByteCount
     active.countedByteCount = 0
   }
 
+  /// Gives a session an operation that was begun in it.
+  ///
+  /// Throws CKR_OPERATION_ACTIVE when it has one of the kind, CKR_SESSION_HANDLE_INVALID or CKR_USER_NOT_LOGGED_IN when
+  /// the session or the login that it was begun with has ended.
+  mutating func place(_ active: ActiveOperation, in session: UInt32) throws(ReturnValue) {
+    guard let place = sessions[session] else { throw isGone ? .deviceRemoved : .sessionHandleInvalid }
+    guard place[active.kind] == nil else { throw .operationActive }
+    if active.usesPrivateKey, role != .user { throw .userNotLoggedIn }
+    sessions[session]?[active.kind] = active
+  }
+
+  /// An operation of a session, for the caller alone to work with until it calls its `release`.
+  func take(_ kind: ActiveOperation.Kind, in session: UInt32) throws(ReturnValue) -> ActiveOperation {
+    guard let active = sessions[session]?[kind] else { throw .operationNotInitialized }
+    guard active.take() else { throw .operationActive }
+    return active
+  }
+
   /// Removes an operation, if it is still the session's.
-  mutating func end(_ function: KeyFunction, in session: UInt32, _ active: ActiveOperation) {
-    guard sessions[session]?.operations[function] === active else { return }
-    sessions[session]?.operations[function] = nil
+  mutating func end(_ active: ActiveOperation, in session: UInt32) {
+    guard sessions[session]?[active.kind] === active else { return }
+    sessions[session]?[active.kind] = nil
     release(active)
+  }
+
+  /// Whether the session has an operation of a kind.
+  func isActive(_ kind: ActiveOperation.Kind, in session: UInt32) -> Bool { sessions[session]?[kind] != nil }
+
+  /// Removes the operation of a kind, if the session has one.
+  mutating func end(_ kind: ActiveOperation.Kind, in session: UInt32) {
+    if let active = sessions[session]?[kind] { end(active, in: session) }
   }
 }

@@ -12,6 +12,9 @@ struct ObjectIndex {
   /// One for each indexed attribute, the most telling first: CKA_ID, CKA_LABEL, CKA_CLASS.
   private var chains: InlineArray<3, PositionChains> = [PositionChains(), PositionChains(), PositionChains()]
 
+  /// By the session that made them: session objects alone.
+  private var bySession = PositionChains()
+
   /// The number of objects.
   var count: Int { byHandle.count }
 
@@ -26,6 +29,11 @@ struct ObjectIndex {
   /// Handles are ours, and dense: nobody chooses them to collide.
   private static func hash(_ handle: UInt64) -> UInt32 {
     UInt32(truncatingIfNeeded: (handle &* 0x9E37_79B9_7F4A_7C15) >> 32)
+  }
+
+  /// Keyed: clients choose the numbers of their sessions.
+  private static func hash(session: UInt32) -> UInt32 {
+    withUnsafeBytes(of: session) { UInt32(truncatingIfNeeded: KeyedHash.of($0)) }
   }
 
   /// The hashes under which an object is found, in the order of `chains`. Empty values have none: they tell nothing.
@@ -66,6 +74,7 @@ struct ObjectIndex {
     for index in chains.indices {
       if let hash = keys.hashes[index] { chains[index].insert(hash, position) }
     }
+    if let session = object.session { bySession.insert(Self.hash(session: session), position) }
   }
 
   @discardableResult
@@ -76,12 +85,24 @@ struct ObjectIndex {
     for index in chains.indices {
       if let hash = keys.hashes[index] { chains[index].remove(hash, position) }
     }
+    if let session = object.session { bySession.remove(Self.hash(session: session), position) }
     objects[Int(position)] = nil
     freePositions.append(position)
     return object
   }
 
   mutating func removeAll() { self = ObjectIndex() }
+
+  /// The objects that a session made.
+  func objects(of session: UInt32) -> [Object] {
+    var found: [Object] = []
+    var cursor = bySession.first(Self.hash(session: session))
+    while let position = cursor {
+      if let object = objects[Int(position)], object.session == session { found.append(object) }
+      cursor = bySession.next(position)
+    }
+    return found
+  }
 
   /// Appends objects among which are all that match a template; few when it names a label, an id or a class.
   func appendCandidates(for keys: Keys, to found: inout [Object]) {

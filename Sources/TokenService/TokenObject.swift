@@ -23,7 +23,7 @@ public final class TokenObject: Sendable {
   /// `request` is the message after its operation number; the reply's fields are written to `reply` when the answer
   /// is CKR_OK, and the count of bytes that are needed when it is CKR_BUFFER_TOO_SMALL. A message that is not one of
   /// the operation's is CKR_ARGUMENTS_BAD. The operations whose output goes to restricted buffers are not carried out
-  /// here (CKR_FUNCTION_NOT_SUPPORTED); see `restrictedDecryption`.
+  /// here (CKR_FUNCTION_NOT_SUPPORTED); see below.
   public func invoke<Bulk: BulkTransfer & ~Copyable>(
     operation: TokenOperation, client: Client, request: inout WireReader, reply: inout WireWriter,
     bulk: inout Bulk
@@ -46,12 +46,42 @@ public final class TokenObject: Sendable {
   /// behind.
   public func clientGone(_ id: ClientID) { token.clientGone(id) }
 
+  // MARK: Decryption into restricted buffers
+
   /// The key for a decryption whose output goes to restricted buffers, and the numbers of the use-cases whose buffers
   /// may receive it; none means all. Throws what C_DecryptInit answers.
   public func restrictedDecryption(
     client: Client, session: SessionReference, key: UInt64, mechanism: Mechanism
   ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
-    try token.restrictedDecryption(session, key, mechanism, client)
+    let request = KeyOperation(session: session, function: .decrypt, key: key, mechanism: mechanism)
+    let (key, _, useCases) = try token.restrictedDecryption(request, client)
+    return (try token.key(of: key), useCases)
+  }
+
+  /// A decryption in one part, which no session has. Throws what C_DecryptInit answers.
+  public func startRestricted(_ request: KeyOperation, client: Client) throws(ReturnValue) -> ActiveOperation {
+    try token.startRestricted(request, client)
+  }
+
+  /// Starts a decryption in parts. It is the session's until `leaveRestricted` ends it, C_SessionCancel, a logout, or the
+  /// session's end. Throws what C_DecryptInit answers.
+  public func beginRestricted(_ request: KeyOperation, client: Client) throws(ReturnValue) {
+    let isActive = client.reading { $0.isActive(.restrictedDecryption, in: request.session.number) }
+    guard !isActive else { throw .operationActive }
+    let active = try token.startRestricted(request, client)
+    try client.withState { (state) throws(ReturnValue) in try state.place(active, in: request.session.number) }
+  }
+
+  /// The session's decryption, for the caller alone to work with until `leaveRestricted`.
+  /// Throws CKR_OPERATION_NOT_INITIALIZED, or CKR_OPERATION_ACTIVE when another thread works with it.
+  public func takeRestricted(_ session: SessionReference, client: Client) throws(ReturnValue) -> ActiveOperation {
+    try client.withState { (state) throws(ReturnValue) in try state.take(.restrictedDecryption, in: session.number) }
+  }
+
+  /// Gives back what `takeRestricted` gave, to be gone on with unless it `ends`.
+  public func leaveRestricted(_ active: ActiveOperation, ends: Bool, _ session: SessionReference, client: Client) {
+    if ends { client.reading { $0.end(active, in: session.number) } }
+    active.release()
   }
 
   // MARK: Dispatch

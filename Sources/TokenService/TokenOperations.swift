@@ -72,16 +72,25 @@ extension Token {
   /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been
   /// looked at. An empty set admits all use-cases.
   func restrictedDecryption(
-    _ session: SessionReference, _ handle: UInt64, _ mechanism: Mechanism, _ client: Client
-  ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
-    let key = try object(handle, for: client, in: session, .keyHandleInvalid)
+    _ request: KeyOperation, _ client: Client
+  ) throws(ReturnValue) -> (key: Object, facts: MechanismFacts, useCases: Set<UInt32>) {
+    let key = try object(request.key, for: client, in: request.session, .keyHandleInvalid)
     guard let description = key.description else { throw .keyHandleInvalid }
-    let facts = try KeyPolicy.check(description, mechanism, for: .decrypt, usage: .decrypt)
+    let facts = try KeyPolicy.check(description, request.mechanism, for: .decrypt, usage: .decrypt)
     guard !key.isRestricted || !facts.family.revealsPadding else { throw .keyFunctionNotPermitted }
-    try useAuthorization(.decrypt, key, in: session, client)
+    try useAuthorization(.decrypt, key, in: request.session, client)
     // A number that no use-case has stays one: without it the list might be empty, which means all of them.
     let useCases = (key.attributes.ulongs(.strongroomUseCases) ?? []).map { UInt32(clamping: $0) }
-    return (try self.key(of: key), Set(useCases))
+    return (key, facts, Set(useCases))
+  }
+
+  /// A decryption into restricted buffers, which is not in its session yet.
+  func startRestricted(_ request: KeyOperation, _ client: Client) throws(ReturnValue) -> ActiveOperation {
+    let (key, facts, useCases) = try restrictedDecryption(request, client)
+    return ActiveOperation(
+      try Operation(
+        function: .decrypt, mechanism: request.mechanism, facts: facts, key: try self.key(of: key)),
+      .restrictedDecryption, usesPrivateKey: key.isPrivate, useCases: useCases)
   }
 
   // MARK: Whole operations
@@ -175,7 +184,7 @@ extension Token {
     try refusing { () throws(ReturnValue) in
       try feed(&active.operation, &bulk, byteCount: bulk.inputByteCount) { (held) throws(ReturnValue) in
         try client.withState { (state) throws(ReturnValue) in
-          try state.count(held, insteadOf: &active.countedByteCount)
+          try state.count(held, for: active)
         }
       }
     }
@@ -270,21 +279,18 @@ extension Token {
   func begin<Bulk: BulkTransfer & ~Copyable>(
     _ request: KeyOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let isActive = client.reading { $0.sessions[request.session.number]?.operations[request.function] != nil }
+    let isActive = client.reading { $0.isActive(.function(request.function), in: request.session.number) }
     guard !isActive else { throw Refusal(.operationActive) }
     let started = try start(request.function, request.key, request.mechanism, in: request.session, client)
     let key = started.admission.key
     try checkRoom(for: started.operation, bulk)
     try refusing { () throws(ReturnValue) in try useAuthorization(request.function, key, in: request.session, client) }
-    let active = ActiveOperation(started.operation)
+    let active = ActiveOperation(started.operation, .function(request.function), usesPrivateKey: key.isPrivate)
     do throws(Refusal) {
       try feed(active, &bulk, client)
       try refusing { () throws(ReturnValue) in
         try client.withState { (state) throws(ReturnValue) in
-          guard let session = state.sessions[request.session.number] else { throw .sessionHandleInvalid }
-          guard session.operations[request.function] == nil else { throw .operationActive }
-          if key.isPrivate, state.role != .user { throw .userNotLoggedIn }
-          state.sessions[request.session.number]?.operations[request.function] = active
+          try state.place(active, in: request.session.number)
         }
       }
     } catch {
@@ -297,8 +303,7 @@ extension Token {
   func update<Bulk: BulkTransfer & ~Copyable>(
     _ request: ContinueOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let active = try active(request, client)
-    try working(with: active, request, client) { () throws(Refusal) in
+    try working(request, client, ends: false) { (active) throws(Refusal) in
       guard active.lastBytes == nil else { throw Refusal(.operationActive) }
       try checkRoom(for: active.operation, bulk)
       try feed(active, &bulk, client)
@@ -309,8 +314,7 @@ extension Token {
   func finish<Bulk: BulkTransfer & ~Copyable>(
     _ request: ContinueOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let active = try active(request, client)
-    try working(with: active, request, client) { () throws(Refusal) in
+    try working(request, client, ends: true) { (active) throws(Refusal) in
       if request.function == .verify {
         guard let count = Int(exactly: bulk.inputByteCount), count <= Int(Self.longestSignature) else {
           throw Refusal(.signatureLenRange)
@@ -320,15 +324,14 @@ extension Token {
         try end(&active.operation, &active.lastBytes, &bulk)
       }
     }
-    client.reading { $0.end(request.function, in: request.session.number, active) }
   }
 
   /// `cancel`.
   func cancel(_ request: CancelOperations, _ client: Client) {
     client.reading { state in
       for function in request.functions {
-        guard let active = state.sessions[request.session.number]?.operations[function] else { continue }
-        state.end(function, in: request.session.number, active)
+        state.end(.function(function), in: request.session.number)
+        if function == .decrypt { state.end(.restrictedDecryption, in: request.session.number) }
       }
       state.sessions[request.session.number]?.authorized = nil
     }
@@ -342,27 +345,23 @@ extension Token {
     guard UInt64(count) <= bulk.outputCapacity else { throw Refusal(needing: count) }
   }
 
-  private func active(_ request: ContinueOperation, _ client: Client) throws(Refusal) -> ActiveOperation {
-    let found = client.reading { $0.sessions[request.session.number]?.operations[request.function] }
-    guard let found else { throw Refusal(.operationNotInitialized) }
-    return found
-  }
-
-  /// Any error but CKR_BUFFER_TOO_SMALL ends the operation (5.2), unless it is that another thread is working with it.
+  /// Works with the session's operation. Any error but CKR_BUFFER_TOO_SMALL ends it (5.2), unless it is that another
+  /// thread is working with it; with `ends` success does, too.
   private func working(
-    with active: ActiveOperation, _ request: ContinueOperation, _ client: Client,
-    _ body: () throws(Refusal) -> Void
+    _ request: ContinueOperation, _ client: Client, ends: Bool, _ body: (ActiveOperation) throws(Refusal) -> Void
   ) throws(Refusal) {
-    guard active.take() else { throw Refusal(.operationActive) }
+    let number = request.session.number
+    let active = try refusing { () throws(ReturnValue) in
+      try client.withState { (state) throws(ReturnValue) in try state.take(.function(request.function), in: number) }
+    }
     defer { active.release() }
     do throws(Refusal) {
-      try body()
+      try body(active)
     } catch {
-      if error.value != .bufferTooSmall {
-        client.reading { $0.end(request.function, in: request.session.number, active) }
-      }
+      if error.value != .bufferTooSmall { client.reading { $0.end(active, in: number) } }
       throw error
     }
+    if ends { client.reading { $0.end(active, in: number) } }
   }
 }
 

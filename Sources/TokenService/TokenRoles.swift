@@ -15,10 +15,10 @@ extension Token {
     var sessionCount: UInt32 = 0
     var readWriteCount: UInt32 = 0
     for client in clients {
-      client.reading { state in
-        sessionCount &+= UInt32(truncatingIfNeeded: state.sessions.count)
-        for session in state.sessions.values where session.isReadWrite { readWriteCount &+= 1 }
-      }
+      // Without the client's lock, which it holds for as long as it has much to clear away.
+      let counts = client.sessionCounts.current
+      sessionCount &+= counts.all
+      readWriteCount &+= counts.readWrite
     }
     return TokenInformation(
       label: record.label, serialNumber: record.serialNumber,

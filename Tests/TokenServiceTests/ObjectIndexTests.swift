@@ -11,7 +11,8 @@ struct ObjectIndexTests {
     attributes.set(.class, objectClass.rawValue)
     attributes.set(.label, Array(label.utf8))
     attributes.set(.id, id)
-    return Object(handle: handle, attributes: attributes, material: nil, session: nil)
+    let session = handle % 3 == 0 ? nil : UInt32(handle % 7)
+    return Object(handle: handle, attributes: attributes, material: nil, session: session)
   }
 
   private func set(_ attributes: [Attribute]) -> AttributeSet {
@@ -53,6 +54,11 @@ struct ObjectIndexTests {
       guard step % 200 == 0 else { continue }
       #expect(Set(index.all.map(\.handle)) == Set(list.keys))
       for wanted in 0..<700 as Range<UInt64> { #expect(index[wanted] === list[wanted]) }
+      for session: UInt32 in 0..<8 {
+        #expect(
+          Set(index.objects(of: session).map(\.handle))
+            == Set(list.values.filter { $0.session == session }.map(\.handle)))
+      }
       for number in 0..<50 {
         let label = Array("label \(number)".utf8)
         #expect(

@@ -6,6 +6,7 @@ import Mechanisms
 import Synchronization
 import Testing
 import TokenProtocol
+import Wire
 
 @testable import SecureStorage
 @testable import TokenService
@@ -36,10 +37,12 @@ struct OvertakenTests {
       }
     }
 
+    var isDone: Bool { answer.withLock { $0 != nil } }
+
     /// Returns when the request waits for somebody: nothing else lets its thread sleep for so long.
     func waitUntilItWaits() {
       var looks = 0
-      while looks < 25, answer.withLock({ $0 == nil }) {
+      while looks < 25, !isDone {
         usleep(1000)
         looks = isAsleep ? looks + 1 : 0
       }
@@ -197,6 +200,167 @@ struct OvertakenTests {
     try bench.initialize()
     _ = try officer.find()
     #expect(outcome { () throws(ReturnValue) in try token.completing(entry, record) { _ in } } == .sessionHandleInvalid)
+  }
+
+  // MARK: Operations
+
+  private func restricted(_ client: BenchClient, _ key: UInt64) -> KeyOperation {
+    KeyOperation(session: client.session, function: .decrypt, key: key, mechanism: Sample.ctr)
+  }
+
+  private func beginRestricted(_ client: BenchClient, _ key: UInt64) -> ReturnValue {
+    let token = client.bench.token
+    return outcome { () throws(ReturnValue) in
+      try token.beginRestricted(restricted(client, key), client: token.client(client.id))
+    }
+  }
+
+  /// What a client is answered that goes on with a decryption into buffers.
+  private func goOn(_ client: BenchClient) -> ReturnValue {
+    let (token, record) = (client.bench.token, client.bench.token.client(client.id))
+    return outcome { () throws(ReturnValue) in
+      let active = try token.takeRestricted(client.session, client: record)
+      token.leaveRestricted(active, ends: false, client.session, client: record)
+    }
+  }
+
+  @Test("a decryption into buffers ends with the logout, the session and C_SessionCancel, and there is one in a session")
+  func restrictedEnds() throws {
+    let user = try Shared.bench.user(70)
+    let key = try user.aes([.onToken])
+    #expect(goOn(user) == .operationNotInitialized)
+    #expect(beginRestricted(user, key) == .ok)
+    #expect(beginRestricted(user, key) == .operationActive)
+    #expect(goOn(user) == .ok)
+    try user.logOut()
+    #expect(goOn(user) == .operationNotInitialized)
+    try user.logIn(.user, TokenBench.userPIN)
+    #expect(beginRestricted(user, key) == .ok)
+    try user.call(.cancel, CancelOperations(session: user.session, functions: [.sign]))
+    #expect(goOn(user) == .ok)
+    try user.call(.cancel, CancelOperations(session: user.session, functions: [.decrypt]))
+    #expect(goOn(user) == .operationNotInitialized)
+    let other = user.inSession(5)
+    #expect(beginRestricted(other, key) == .ok)
+    user.close(5)
+    #expect(goOn(other) == .operationNotInitialized)
+    #expect(beginRestricted(user, key) == .ok)
+    user.closeAll()
+    #expect(goOn(user) == .operationNotInitialized)
+  }
+
+  @Test("a decryption into buffers that is being worked with does not come back after the logout")
+  func restrictedWhileWorking() throws {
+    let user = try Shared.bench.user(71)
+    let (token, record) = (Shared.bench.token, Shared.bench.token.client(user.id))
+    let key = try user.aes([.onToken])
+    #expect(beginRestricted(user, key) == .ok)
+    let active = try token.takeRestricted(user.session, client: record)
+    #expect(goOn(user) == .operationActive)
+    try user.logOut()
+    token.leaveRestricted(active, ends: false, user.session, client: record)
+    #expect(goOn(user) == .operationNotInitialized)
+  }
+
+  @Test("a decryption that was being begun is not put in place after the logout, nor in a session that is closed")
+  func restrictedWhileBeginning() throws {
+    let user = try Shared.bench.user(72)
+    let record = Shared.bench.token.client(user.id)
+    let key = try user.aes([.onToken])
+    let started = try Shared.bench.token.startRestricted(restricted(user, key), client: record)
+    let place = { outcome { () throws(ReturnValue) in
+      try record.withState { (state) throws(ReturnValue) in try state.place(started, in: user.session.number) }
+    } }
+    try user.logOut()
+    #expect(place() == .userNotLoggedIn)
+    user.closeAll()
+    #expect(place() == .sessionHandleInvalid)
+  }
+
+  /// Bulk data during whose reading something happens.
+  private struct InterruptedTransfer: BulkTransfer {
+    var memory: MemoryTransfer
+    var pieceCount = 0
+    let interruption: () -> Void
+
+    var inputByteCount: UInt64 { memory.inputByteCount }
+    var outputCapacity: UInt64 { memory.outputCapacity }
+    var outputByteCount: UInt64 { memory.outputByteCount }
+
+    mutating func nextInput(atMost count: Int) throws(ReturnValue) -> UnsafeRawBufferPointer {
+      pieceCount += 1
+      if pieceCount == 5 { interruption() }
+      return try memory.nextInput(atMost: count)
+    }
+
+    mutating func reserveOutput(_ count: Int) throws(ReturnValue) -> UnsafeMutableRawBufferPointer {
+      try memory.reserveOutput(count)
+    }
+
+    mutating func commitOutput(_ count: Int) throws(ReturnValue) { try memory.commitOutput(count) }
+  }
+
+  @Test("an operation that ends while another thread feeds it takes no more, and counts for nothing")
+  func endsWhileFed() throws {
+    let user = try Shared.bench.user(73)
+    let record = Shared.bench.token.client(user.id)
+    let key = try user.aes([.onToken])
+    let ends: [() -> Void] = [
+      { _ = user.ask(.logout, InSession(session: user.session)) },
+      { user.close(1) },
+      { _ = user.ask(.cancel, CancelOperations(session: user.session, functions: [.decrypt])) },
+    ]
+    for end in ends {
+      if record.role == .nobody { try user.logIn(.user, TokenBench.userPIN) }
+      _ = try user.begin(.decrypt, key, Sample.gcm)
+      var bulk = InterruptedTransfer(memory: MemoryTransfer([UInt8](repeating: 1, count: 20_000)), interruption: end)
+      var reply = WireWriter()
+      var writer = WireWriter()
+      ContinueOperation(session: user.session, function: .decrypt).write(to: &writer)
+      let value = writer.withMessage { message in
+        var request = WireReader(message)
+        return Shared.bench.token.invoke(
+          operation: .update, client: record, request: &request, reply: &reply, bulk: &bulk)
+      }
+      #expect(value == .operationNotInitialized)
+      #expect(bulk.pieceCount < 8)
+      #expect(record.reading { $0.heldByteCount } == 0)
+    }
+  }
+
+  // MARK: Token information
+
+  @Test("the numbers of sessions are right, and are told while a client is busy clearing away")
+  func sessionNumbers() throws {
+    let bench = try bench()
+    let client = bench.guest(7)
+    let other = bench.guest(8)
+    let numbers = {
+      let information = try bench.guest(9).information
+      return [information.sessionCount, information.readWriteSessionCount]
+    }
+    #expect(try numbers() == [0, 0])
+    for number: UInt32 in 1...4 { _ = try client.inSession(number, readWrite: number > 2).find() }
+    _ = try other.find()
+    #expect(try numbers() == [5, 3])
+    // A session's number may come again with other rights.
+    _ = try client.inSession(1, readWrite: true).find()
+    _ = try client.inSession(3, readWrite: false).find()
+    _ = try client.inSession(4, readWrite: false).find()
+    #expect(try numbers() == [5, 2])
+    client.close(1, 2, 77)
+    #expect(try numbers() == [3, 1])
+    let question = bench.token.client(client.id).reading { _ in
+      let question = Waiter { () throws(ReturnValue) in _ = try? numbers() }
+      question.waitUntilItWaits()
+      #expect(question.isDone)
+      return question
+    }
+    #expect(question.value == .ok)
+    client.closeAll()
+    #expect(try numbers() == [1, 1])
+    bench.token.clientGone(other.id)
+    #expect(try numbers() == [0, 0])
   }
 
   // MARK: Clients that have gone

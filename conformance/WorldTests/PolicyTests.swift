@@ -181,6 +181,42 @@ extension WorldSuite {
       #expect(victim.write([1, 2, 3], to: buffer).result == 0)
     }
 
+    @Test("what a client began through one object for the token ends with what it ends through another")
+    func twoObjects() throws {
+      let world = try World()
+      let user = try world.user()
+      let key = try user.aes([.onToken])
+      let buffer = try user.buffer(4096)
+      let other = try user.anotherToken()
+      let place = BufferPlace(buffer: buffer, offset: 0)
+      let operation = KeyOperation(session: user.session, function: .decrypt, key: key, mechanism: Sample.ctr)
+      let begin = { user.invoke(other, TokenOperation.beginInto.rawValue, encoded(DecryptInto(operation: operation, place: place))) }
+      let update = {
+        user.invoke(
+          other, TokenOperation.updateInto.rawValue, encoded(ContinueInto(session: user.session, place: place)),
+          [UInt8](repeating: 1, count: 64))
+      }
+      #expect(begin().value == .ok)
+      #expect(update().value == .ok)
+      try user.call(.logout, InSession(session: user.session))
+      #expect(update().value == .operationNotInitialized)
+      try user.logIn(.user, World.userPIN)
+      #expect(begin().value == .ok)
+      try user.call(.closeSessions, CloseSessions(numbers: [], all: true))
+      #expect(update().value == .operationNotInitialized)
+
+      // The client's record goes with an object that it gives up: the other does not bring it back.
+      try user.logIn(.user, World.userPIN)
+      user.client.release(user.token)
+      #expect(becomesTrue { begin().value == .deviceRemoved })
+      let find = TemplateRequest(session: user.session, template: [])
+      #expect(user.invoke(other, TokenOperation.findObjects.rawValue, encoded(find)).value == .deviceRemoved)
+      let witness = try world.guest()
+      #expect(try witness.information.sessionCount == 0)
+      let label = [UInt8](repeating: 0x20, count: 32)
+      try witness.call(.initializeToken, InitializeToken(pin: Array(World.officerPIN.utf8), label: label))
+    }
+
     @Test("fifty wrong PINs from ten connections at once count exactly to the limit, and lock")
     func parallelGuesses() throws {
       let world = try World()

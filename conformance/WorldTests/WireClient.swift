@@ -47,6 +47,9 @@ final class WireClient: @unchecked Sendable {
 
   func close() { client.close() }
 
+  /// Another object for the same token.
+  func anotherToken() throws -> UInt64 { try Self.open(client, .token) }
+
   private static func open(_ client: InvokeClient, _ service: ServiceNumber) throws -> UInt64 {
     let answer = try client.invoke(ObjectReference.root, RootOperation.open.rawValue) { writer in
       writer.u32(service.rawValue)
