@@ -233,7 +233,8 @@ struct PINTests {
       }
       // The one before was right, and a wrong one came behind it.
       try store.pins.remember(
-        PINUnlocking.Name(token: 1, role: .user), salt: salt, pin: secret("1234"), tokenKey: tokenKey)
+        PINUnlocking.Name(token: 1, role: .user), salt: salt, pin: secret("1234"), tokenKey: tokenKey,
+        store.keys.numbers)
       try store.commit { (transaction) throws(StorageError) in
         guard var record = try transaction.pinRecord(1, .user) else { throw .pinNotSet }
         record.tries += 1

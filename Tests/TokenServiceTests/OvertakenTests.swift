@@ -226,7 +226,7 @@ struct OvertakenTests {
 
   @Test("a decryption into buffers ends with the logout, the session and C_SessionCancel, and there is one in a session")
   func restrictedEnds() throws {
-    let user = try Shared.bench.user(70)
+    let user = try Shared.bench.user(5070)
     let key = try user.aes([.onToken])
     #expect(goOn(user) == .operationNotInitialized)
     #expect(beginRestricted(user, key) == .ok)
@@ -251,7 +251,7 @@ struct OvertakenTests {
 
   @Test("a decryption into buffers that is being worked with does not come back after the logout")
   func restrictedWhileWorking() throws {
-    let user = try Shared.bench.user(71)
+    let user = try Shared.bench.user(5071)
     let (token, record) = (Shared.bench.token, Shared.bench.token.client(user.id))
     let key = try user.aes([.onToken])
     #expect(beginRestricted(user, key) == .ok)
@@ -264,7 +264,7 @@ struct OvertakenTests {
 
   @Test("a decryption that was being begun is not put in place after the logout, nor in a session that is closed")
   func restrictedWhileBeginning() throws {
-    let user = try Shared.bench.user(72)
+    let user = try Shared.bench.user(5072)
     let record = Shared.bench.token.client(user.id)
     let key = try user.aes([.onToken])
     let started = try Shared.bench.token.startRestricted(restricted(user, key), client: record)
@@ -302,7 +302,7 @@ struct OvertakenTests {
 
   @Test("an operation that ends while another thread feeds it takes no more, and counts for nothing")
   func endsWhileFed() throws {
-    let user = try Shared.bench.user(73)
+    let user = try Shared.bench.user(5073)
     let record = Shared.bench.token.client(user.id)
     let key = try user.aes([.onToken])
     let ends: [() -> Void] = [
@@ -335,7 +335,7 @@ struct OvertakenTests {
     let bench = try bench()
     let client = bench.guest(7)
     let other = bench.guest(8)
-    let numbers = {
+    let numbers: @Sendable () throws -> [UInt32] = {
       let information = try bench.guest(9).information
       return [information.sessionCount, information.readWriteSessionCount]
     }
