@@ -224,7 +224,8 @@ struct OvertakenTests {
     }
   }
 
-  @Test("a decryption into buffers ends with the logout, the session and C_SessionCancel, and there is one in a session")
+  @Test(
+    "a decryption into buffers ends with the logout, the session and C_SessionCancel, and there is one in a session")
   func restrictedEnds() throws {
     let user = try Shared.bench.user(5070)
     let key = try user.aes([.onToken])
@@ -268,9 +269,11 @@ struct OvertakenTests {
     let record = Shared.bench.token.client(user.id)
     let key = try user.aes([.onToken])
     let started = try Shared.bench.token.startRestricted(restricted(user, key), client: record)
-    let place = { outcome { () throws(ReturnValue) in
-      try record.withState { (state) throws(ReturnValue) in try state.place(started, in: user.session.number) }
-    } }
+    let place = {
+      outcome { () throws(ReturnValue) in
+        try record.withState { (state) throws(ReturnValue) in try state.place(started, in: user.session.number) }
+      }
+    }
     try user.logOut()
     #expect(place() == .userNotLoggedIn)
     user.closeAll()

@@ -190,7 +190,9 @@ extension WorldSuite {
       let other = try user.anotherToken()
       let place = BufferPlace(buffer: buffer, offset: 0)
       let operation = KeyOperation(session: user.session, function: .decrypt, key: key, mechanism: Sample.ctr)
-      let begin = { user.invoke(other, TokenOperation.beginInto.rawValue, encoded(DecryptInto(operation: operation, place: place))) }
+      let begin = {
+        user.invoke(other, TokenOperation.beginInto.rawValue, encoded(DecryptInto(operation: operation, place: place)))
+      }
       let update = {
         user.invoke(
           other, TokenOperation.updateInto.rawValue, encoded(ContinueInto(session: user.session, place: place)),
