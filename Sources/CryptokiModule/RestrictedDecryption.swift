@@ -151,7 +151,7 @@ public func strongroom_DecryptIntoFinal(
 // MARK: Common Encryption
 
 /// The most samples of one batch.
-private let mostSamples: CK_ULONG = 65_536
+private let mostSamples = CK_ULONG(RequestLimits.samples)
 
 @c @implementation
 public func strongroom_DecryptSamples(

@@ -63,7 +63,12 @@ extension Library {
       }
       if !announced.isEmpty || logsOut, !slot.connection.isDead {
         // Only a dead connection refuses, and with it everything of the session is gone.
-        try? slot.request(.closeSessions, CloseSessions(numbers: announced, all: logsOut))
+        var left = logsOut ? [] : announced[...]
+        repeat {
+          let part = Array(left.prefix(RequestLimits.sessions))
+          try? slot.request(.closeSessions, CloseSessions(numbers: part, all: logsOut))
+          left = left.dropFirst(part.count)
+        } while !left.isEmpty
       }
       if !announced.isEmpty { slot.keys.removePublicKeys() }
       if logsOut { slot.loggedIn = nil }

@@ -3,7 +3,7 @@ import Cryptoki
 import TokenProtocol
 
 /// The most attributes that a template can have: more than the specification has types.
-private let mostAttributes: CK_ULONG = 1024
+private let mostAttributes = CK_ULONG(RequestLimits.attributes)
 /// The longest attribute value, in bytes, that is carried.
 private let longestValue: CK_ULONG = 16 << 20
 /// The longest template, in bytes.

@@ -59,7 +59,7 @@ extension WireReader {
   /// A template. What its attributes may be is for the token to say.
   public mutating func template() throws(WireError) -> Template {
     let bytes = try lentBytes()
-    guard AttributeEntries(bytes).fillBytes else { throw .invalid }
+    guard let count = AttributeEntries(bytes).countOfAll, count <= RequestLimits.attributes else { throw .invalid }
     return Template(encoded: [UInt8](bytes))
   }
 }

@@ -55,6 +55,19 @@ import Cryptoki
     return entries.position == bytes.count
   }
 
+  /// The number of entries and of those of templates among them; nil unless the entries fill the bytes.
+  var countOfAll: Int? {
+    var entries = self
+    var count = 0
+    while let entry = entries.next() {
+      count += 1
+      guard entry.type.holdsTemplate else { continue }
+      var nested = AttributeEntries(self[entry])
+      while nested.next() != nil { count += 1 }
+    }
+    return entries.position == bytes.count ? count : nil
+  }
+
   /// Whether the entries fill the bytes and their types ascend.
   @inlinable public var ascend: Bool {
     var entries = self

@@ -189,7 +189,7 @@ public struct DecryptSamples: TokenRequest {
     scheme = try reader.u32()
     cryptBlockCount = try reader.u8()
     skipBlockCount = try reader.u8()
-    let count = try reader.count(ofElementsAtLeast: 48)
+    let count = try reader.count(ofElementsAtLeast: 48, atMost: RequestLimits.samples)
     samples = []
     samples.reserveCapacity(count)
     for _ in 0..<count {

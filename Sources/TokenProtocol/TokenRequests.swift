@@ -121,7 +121,7 @@ public struct Login: TokenRequest {
 }
 
 /// Drops the state of sessions that the client has closed: their session objects and their operations.
-/// `all` closes every session of the client with this token, which also logs it out.
+/// `all` closes every session of the client with this token, which also logs it out. At most `RequestLimits.sessions` at once.
 public struct CloseSessions: TokenRequest {
   public var numbers: [UInt32]
   public var all: Bool
@@ -132,7 +132,7 @@ public struct CloseSessions: TokenRequest {
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
-    let count = try reader.count(ofElementsAtLeast: 4)
+    let count = try reader.count(ofElementsAtLeast: 4, atMost: RequestLimits.sessions)
     numbers = []
     numbers.reserveCapacity(count)
     for _ in 0..<count { numbers.append(try reader.u32()) }
@@ -225,7 +225,7 @@ public struct GetAttributes: TokenRequest {
   public init(from reader: inout WireReader) throws(WireError) {
     session = try SessionReference(from: &reader)
     object = try reader.u64()
-    let count = try reader.count(ofElementsAtLeast: 4)
+    let count = try reader.count(ofElementsAtLeast: 4, atMost: RequestLimits.attributes)
     types = []
     types.reserveCapacity(count)
     for _ in 0..<count { types.append(AttributeType(rawValue: try reader.u32())) }
@@ -401,7 +401,7 @@ public struct CancelOperations: TokenRequest {
   public init(from reader: inout WireReader) throws(WireError) {
     session = try SessionReference(from: &reader)
     functions = []
-    for _ in 0..<(try reader.count(ofElementsAtLeast: 1)) {
+    for _ in 0..<(try reader.count(ofElementsAtLeast: 1, atMost: KeyFunction.allCases.count)) {
       guard let function = KeyFunction(rawValue: try reader.u8()) else { throw .invalid }
       functions.append(function)
     }

@@ -166,12 +166,16 @@ extension Token {
 
   // MARK: Reading
 
-  /// C_GetAttributeValue: writes an answer for each type.
+  /// C_GetAttributeValue: writes an answer for each type, until the reply is as long as it may be (CKR_DEVICE_MEMORY): a long value can
+  /// be asked for many times.
   func read(_ request: GetAttributes, _ client: Client, _ reply: inout WireWriter) throws(ReturnValue) {
     let object = try object(request.object, for: client, in: request.session, .objectHandleInvalid)
     reply.attributeAnswerCount(request.types.count)
     try object.attributes.withEntries { (attributes) throws(ReturnValue) in
-      for type in request.types { try answer(type.published, of: object, attributes, &reply) }
+      for type in request.types {
+        try answer(type.published, of: object, attributes, &reply)
+        if reply.overflowed { throw .deviceMemory }
+      }
     }
   }
 

@@ -81,6 +81,13 @@ public struct WireReader {
     return count
   }
 
+  /// The same for a list that is malformed when it has more than `most` elements.
+  public mutating func count(ofElementsAtLeast elementByteCount: Int, atMost most: Int) throws(WireError) -> Int {
+    let count = try count(ofElementsAtLeast: elementByteCount)
+    guard count <= most else { throw .invalid }
+    return count
+  }
+
   /// Asserts that the message ends here.
   public func end() throws(WireError) {
     guard remaining == 0 else { throw .trailing }

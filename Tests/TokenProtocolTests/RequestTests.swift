@@ -97,4 +97,43 @@ import Wire
       }
     }
   }
+
+  /// Whether a request is read again.
+  private func isRead<Request: TokenRequest>(_ request: Request) -> Bool { (try? again(request)) != nil }
+
+  @Test("a list that is longer than any client needs is malformed")
+  func longLists() {
+    func attributes(_ count: Int) -> [Attribute] {
+      (0..<count).map { Attribute(AttributeType(rawValue: 0x1000_0000 + UInt32($0)), .bytes([])) }
+    }
+    let most = RequestLimits.attributes
+    #expect(isRead(TemplateRequest(session: Self.session, template: Template(attributes(most)))))
+    #expect(!isRead(TemplateRequest(session: Self.session, template: Template(attributes(most + 1)))))
+    // Those of nested templates count with the others.
+    for (count, fits) in [(most / 2 - 1, true), (most / 2, false)] {
+      let nested = [Attribute(.wrapTemplate, .template(attributes(count)))]
+      #expect(isRead(TemplateRequest(session: Self.session, template: Template(nested + nested))) == fits)
+    }
+    func types(_ count: Int) -> GetAttributes {
+      GetAttributes(session: Self.session, object: 1, types: [AttributeType](repeating: .value, count: count))
+    }
+    #expect(isRead(types(most)) && !isRead(types(most + 1)))
+    func closing(_ count: Int) -> CloseSessions {
+      CloseSessions(numbers: [UInt32](repeating: 1, count: count), all: false)
+    }
+    #expect(isRead(closing(RequestLimits.sessions)) && !isRead(closing(RequestLimits.sessions + 1)))
+    func cancelling(_ functions: [KeyFunction]) -> CancelOperations {
+      CancelOperations(session: Self.session, functions: functions)
+    }
+    #expect(isRead(cancelling(KeyFunction.allCases)) && !isRead(cancelling(KeyFunction.allCases + [.sign])))
+    func batch(_ count: Int) -> DecryptSamples {
+      let sample = SampleRequest(
+        byteCount: 0, iv: ShortBytes([UInt8](repeating: 0, count: 16)), place: BufferPlace(buffer: 1, offset: 0),
+        subsamples: [])
+      return DecryptSamples(
+        session: Self.session, key: 1, scheme: 1, cryptBlockCount: 0, skipBlockCount: 0,
+        samples: [SampleRequest](repeating: sample, count: count))
+    }
+    #expect(isRead(batch(RequestLimits.samples)) && !isRead(batch(RequestLimits.samples + 1)))
+  }
 }
