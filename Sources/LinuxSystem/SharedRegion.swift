@@ -128,6 +128,11 @@ public final class SharedRegion: @unchecked Sendable {
     isMapped = ManagedFlag(true)
   }
 
+  /// Gives the pages back to the system, whoever else has the file: it reads as zeros from then on.
+  public func discard() {
+    madvise(base, byteCount, MADV_REMOVE)
+  }
+
   deinit {
     if isMapped.value { munmap(base, byteCount) }
   }

@@ -1,5 +1,6 @@
 import LinuxSystem
 import Synchronization
+import Wire
 
 /// What one client may use of the server.
 public struct ClientLimits: Sendable {
@@ -7,7 +8,7 @@ public struct ClientLimits: Sendable {
   public var channelCount = 320
   /// References in the client's object table, the root not counted.
   public var objectCount = 65536
-  /// Bytes of this process that the client's invocations may hold at once for long requests, input and output.
+  /// Bytes of this process that the client's invocations may hold at once for long requests, input, output and replies.
   public var privateByteCount = 256 << 20
   /// Bytes of memory that the client shares with this process.
   public var sharedByteCount = 256 << 20
@@ -33,7 +34,7 @@ public final class ClientEnvironment: Sendable {
   /// Changes when an id stops to be valid; whoever remembers an object asks again then.
   private let removals = Atomic<UInt64>(0)
   private let gone = Atomic<Bool>(false)
-  private let privateBytes: ByteQuota
+  let privateBytes: ByteQuota
   let sharedBytes: ByteQuota
 
   init(identity: ClientIdentity, number: UInt64, limits: ClientLimits) {
@@ -53,7 +54,7 @@ public final class ClientEnvironment: Sendable {
 
   /// Counts bytes against the client's quota; `.noMemory` when it would be passed.
   func reserve(_ count: Int) throws(InvocationError) {
-    try privateBytes.take(count)
+    guard privateBytes.take(count) else { throw .noMemory }
   }
 
   func giveBack(_ count: Int) {
@@ -121,7 +122,7 @@ public final class ClientEnvironment: Sendable {
 }
 
 /// So many bytes of something, and how many of them are taken.
-struct ByteQuota: ~Copyable, Sendable {
+final class ByteQuota: MemoryAccount, Sendable {
   private let limit: Int
   private let used = Atomic<Int>(0)
 
@@ -129,13 +130,14 @@ struct ByteQuota: ~Copyable, Sendable {
 
   var taken: Int { used.load(ordering: .relaxed) }
 
-  /// Throws `.noMemory` when the limit would be passed.
-  func take(_ count: Int) throws(InvocationError) {
-    guard count >= 0, count <= limit else { throw .noMemory }
+  /// False when the limit would be passed.
+  func take(_ count: Int) -> Bool {
+    guard count >= 0, count <= limit else { return false }
     if used.wrappingAdd(count, ordering: .relaxed).newValue > limit {
       used.wrappingSubtract(count, ordering: .relaxed)
-      throw .noMemory
+      return false
     }
+    return true
   }
 
   func giveBack(_ count: Int) {

@@ -110,7 +110,7 @@ private func withUnsafeBytesTyped<T, R>(
 }
 
 /// Writes `parts` into a new memory file.
-func memoryFile(_ parts: [UnsafeRawBufferPointer]) throws(SystemError) -> Descriptor {
+func memoryFile(_ parts: [UnsafeRawBufferPointer]) throws(SystemError) -> CreatedRegion {
   var byteCount = 0
   for part in parts { byteCount += part.count }
   let created = try SharedRegion.create(name: "strongroom-payload", byteCount: max(byteCount, 1))
@@ -121,5 +121,5 @@ func memoryFile(_ parts: [UnsafeRawBufferPointer]) throws(SystemError) -> Descri
     }
     offset += part.count
   }
-  return try created.descriptor.duplicate()
+  return created
 }

@@ -170,7 +170,7 @@ public final class InvokeClient: Sendable {
       var made: Descriptor?
       do throws(SystemError) {
         try writer.withMessage { (message) throws(SystemError) in
-          made = try memoryFile([message, input.first, input.second, input.third] + input.more)
+          made = try memoryFile([message, input.first, input.second, input.third] + input.more).descriptor.duplicate()
         }
       } catch {
         throw .resources(error.code)

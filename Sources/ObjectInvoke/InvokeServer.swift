@@ -12,6 +12,13 @@ public struct ServerLimits: Sendable {
   /// Connections of one process at once: so that one program cannot lock out the others of its user. A process of
   /// another PID name space has no number here, and is not counted.
   public var clientCountPerProcess = 64
+  /// Channels of all clients at once, and of one process. A channel takes a thread and six of the 65530 mappings that a process
+  /// may have; without a channel clients are served on their control socket.
+  public var channelCount = 4096
+  public var channelCountPerProcess = 1024
+  /// Memories that all clients share with the server at once, and that one process does. Each takes a mapping.
+  public var sharedMemoryCount = 8192
+  public var sharedMemoryCountPerProcess = 1024
   /// What each client may use.
   public var client = ClientLimits()
   /// Nanoseconds a new connection has to say hello.
@@ -48,6 +55,8 @@ public final class InvokeServer: Sendable {
     var lastChange = MonotonicClock.now()
   }
   private let state = Mutex(State())
+  let channelCounts: ProcessCounts
+  let sharedMemoryCounts: ProcessCounts
   /// Changes when a client leaves and when the server stops: the host's thread sleeps on it.
   private let changes: SharedWord
 
@@ -69,6 +78,8 @@ public final class InvokeServer: Sendable {
     self.limits = limits
     self.root = root
     self.onClientGone = onClientGone
+    channelCounts = ProcessCounts(all: limits.channelCount, perProcess: limits.channelCountPerProcess)
+    sharedMemoryCounts = ProcessCounts(all: limits.sharedMemoryCount, perProcess: limits.sharedMemoryCountPerProcess)
     if let created = consume published {
       self.published = created.region
       publishedDescriptor = created.descriptor.number
@@ -216,6 +227,38 @@ public final class InvokeServer: Sendable {
       return error.code
     } catch {
       return EPERM
+    }
+  }
+}
+
+/// How many of something each process has, and all together. Processes of other PID name spaces have no number here, and count
+/// as one.
+final class ProcessCounts: Sendable {
+  private struct State {
+    var all = 0
+    var byProcess: [Int32: Int] = [:]
+  }
+  private let limits: (all: Int, perProcess: Int)
+  private let state = Mutex(State())
+
+  init(all: Int, perProcess: Int) { limits = (all, perProcess) }
+
+  /// Counts one more; false when that would be too many.
+  func take(_ process: Int32) -> Bool {
+    state.withLock { state in
+      let own = state.byProcess[process, default: 0]
+      guard state.all < limits.all, own < limits.perProcess else { return false }
+      state.all += 1
+      state.byProcess[process] = own + 1
+      return true
+    }
+  }
+
+  func giveBack(_ process: Int32) {
+    state.withLock { state in
+      state.all -= 1
+      let own = state.byProcess[process, default: 1] - 1
+      state.byProcess[process] = own == 0 ? nil : own
     }
   }
 }

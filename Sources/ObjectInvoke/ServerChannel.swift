@@ -239,7 +239,7 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
       request: WireReader(message),
       reply: WireWriter(
         into: UnsafeMutableRawBufferPointer(start: replyBuffer, count: ChannelLayout.inlineByteCount),
-        limit: ChannelLayout.messageByteLimit),
+        limit: ChannelLayout.messageByteLimit, account: client.environment.privateBytes),
       client: client.environment, inputByteCount: header.inputByteCount, outputCapacity: header.outputCapacity,
       path: .passUnretained(self))
     do {

@@ -9,6 +9,8 @@ final class ServerClient: Sendable {
   let environment: ClientEnvironment
   private let socket: MessageSocket
   private let channels = Mutex<[ServerChannel]>([])
+  /// What the last answer of the control socket came in. A client that asks again has read it.
+  private let lastAnswer = Mutex<LongAnswer?>(nil)
 
   init(server: InvokeServer, socket: consuming MessageSocket, environment: ClientEnvironment) {
     self.server = server
@@ -33,6 +35,7 @@ final class ServerClient: Sendable {
       }
     }
     drop()
+    lastAnswer.withLock { $0 = nil }
     // A channel's thread may be on its way to sleep: it is woken until it has left.
     while true {
       let remaining = channels.withLock { $0 }
@@ -82,6 +85,7 @@ final class ServerClient: Sendable {
   /// Receives and answers one message; false at the end.
   private func serveMessage(_ buffer: UnsafeMutableRawBufferPointer) -> Bool {
     guard let received = try? receive(buffer) else { return false }
+    lastAnswer.withLock { $0 = nil }
     var message = received
     guard let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer[..<message.byteCount])) else {
       return false
@@ -99,7 +103,8 @@ final class ServerClient: Sendable {
 
   private func openChannel(_ head: ControlMessage) -> Bool {
     var answer = ControlMessage(.openChannel, number: head.number)
-    guard channels.withLock({ $0.count }) < environment.limits.channelCount else {
+    let process = environment.identity.credentials.pid
+    guard channels.withLock({ $0.count }) < environment.limits.channelCount, server.channelCounts.take(process) else {
       answer.errno = EMFILE
       return send(answer)
     }
@@ -114,6 +119,7 @@ final class ServerClient: Sendable {
         try startThread(name: "channel", stackSize: server.limits.stackByteCount) { [self] in
           channel.run()
           channels.withLock { $0.removeAll { $0 === channel } }
+          server.channelCounts.giveBack(process)
         }
       } catch {
         channels.withLock { $0.removeAll { $0 === channel } }
@@ -121,6 +127,7 @@ final class ServerClient: Sendable {
       }
       return send(answer, descriptors: [descriptor.number])
     } catch {
+      server.channelCounts.giveBack(process)
       answer.errno = error.code
       return send(answer)
     }
@@ -135,16 +142,23 @@ final class ServerClient: Sendable {
       }
       guard wanted > 0 else { throw InvocationError.malformed }
       let count = SharedRegion.wholePages(wanted)
-      try environment.sharedBytes.take(count)
+      let process = environment.identity.credentials.pid
+      guard server.sharedMemoryCounts.take(process) else { throw InvocationError.noMemory }
+      guard environment.sharedBytes.take(count) else {
+        server.sharedMemoryCounts.giveBack(process)
+        throw InvocationError.noMemory
+      }
       let created: CreatedRegion
       do throws(SystemError) {
         created = try SharedRegion.create(
           name: "strongroom-shared", byteCount: count, options: [.notInherited, .notDumped])
       } catch {
         environment.sharedBytes.giveBack(count)
+        server.sharedMemoryCounts.giveBack(process)
         throw error
       }
-      answer.object = try environment.addObject(ServerSharedMemory(created.region, of: environment))
+      answer.object = try environment.addObject(
+        ServerSharedMemory(created.region, of: environment, counted: server.sharedMemoryCounts))
       answer.bulkByteCount = UInt64(count)
       return send(answer, descriptors: [created.descriptor.number])
     } catch {
@@ -205,8 +219,8 @@ final class ServerClient: Sendable {
     defer { withExtendedLifetime(path) {} }  // the invocation does not hold it
     var call = Invocation(
       request: WireReader(UnsafeRawBufferPointer(rebasing: payload[..<messageByteCount])),
-      reply: WireWriter(limit: ChannelLayout.messageByteLimit), client: environment,
-      inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity, path: .passUnretained(path))
+      reply: WireWriter(limit: ChannelLayout.messageByteLimit, account: environment.privateBytes),
+      client: environment, inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity, path: .passUnretained(path))
     call.descriptors = descriptors
     do {
       answer.result = try object.invoke(head.operation, &call)
@@ -231,9 +245,11 @@ final class ServerClient: Sendable {
   ) throws(SystemError) -> Bool {
     var answer = answer
     if message.count + output.count > ControlMessage.inlinePayloadLimit {
-      let file = try memoryFile([message, output])
+      let file = try LongAnswer([message, output], for: environment)
+      let descriptor = try file.descriptor()
       answer.flags |= ControlMessage.payloadInMemoryFile
-      return send(answer, descriptors: [file.number] + numbers)
+      lastAnswer.withLock { $0 = file }
+      return send(answer, descriptors: [descriptor.number] + numbers)
     }
     guard let payload = PrivateBytes(count: ControlMessage.byteCount + message.count + output.count) else {
       throw SystemError("malloc", ENOMEM)
@@ -244,6 +260,34 @@ final class ServerClient: Sendable {
       .copyMemory(from: output)
     return (try? socket.send(UnsafeRawBufferPointer(payload.bytes), descriptors: numbers)) != nil
   }
+}
+
+/// An answer of the control socket that goes through a memory file. Clients may keep the file's descriptor, or never take it: so the
+/// pages count as the client's, and are given up when this goes, whoever has the file.
+private final class LongAnswer: Sendable {
+  private let file: CreatedRegion
+  private let client: ClientEnvironment
+  private let byteCount: Int
+
+  init(_ parts: [UnsafeRawBufferPointer], for client: ClientEnvironment) throws(SystemError) {
+    let byteCount = parts.reduce(0) { $0 + $1.count }
+    guard client.privateBytes.take(byteCount) else { throw SystemError("LongAnswer", ENOMEM) }
+    do throws(SystemError) {
+      file = try memoryFile(parts)
+    } catch {
+      client.giveBack(byteCount)
+      throw error
+    }
+    self.client = client
+    self.byteCount = byteCount
+  }
+
+  deinit {
+    file.region.discard()
+    client.giveBack(byteCount)
+  }
+
+  func descriptor() throws(SystemError) -> Descriptor { try file.descriptor.duplicate() }
 }
 
 /// The input and output of an invocation over the control socket: in memory of this process.

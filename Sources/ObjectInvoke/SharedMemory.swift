@@ -42,6 +42,8 @@ enum SharedReferences {
   static let hasOutput: UInt32 = 1
   /// Shorter pieces are sent: to copy them twice costs less than to name them.
   static let leastByteCount = 4096
+  /// More pieces no request names: a batch has no more.
+  static let mostPieces = 1 << 16
 }
 
 /// What is left to be sent of an invocation whose request names shared memory.
@@ -87,7 +89,7 @@ struct SharedParts {
     let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
     if !input.more.isEmpty {
       // A batch is named as a whole or sent as a whole.
-      if input.more.allSatisfy({ $0.isEmpty || find($0) != nil }) {
+      if input.more.count <= SharedReferences.mostPieces, input.more.allSatisfy({ $0.isEmpty || find($0) != nil }) {
         for piece in input.more { _ = name(piece, &writer) }
         sent = InputSegments()
       }
@@ -120,13 +122,16 @@ struct SharedParts {
 final class ServerSharedMemory: InvocableObject {
   let region: SharedRegion
   private let client: ClientEnvironment
+  private let counts: ProcessCounts
 
-  init(_ region: SharedRegion, of client: ClientEnvironment) {
+  init(_ region: SharedRegion, of client: ClientEnvironment, counted counts: ProcessCounts) {
     self.region = region
     self.client = client
+    self.counts = counts
   }
 
   deinit {
+    counts.giveBack(client.identity.credentials.pid)
     client.sharedBytes.giveBack(region.byteCount)
   }
 
@@ -170,7 +175,8 @@ struct SharedPlaces {
       outputMemory = place.memory
       output = UnsafeMutableRawBufferPointer(start: place.start, count: room)
     }
-    guard count <= end / SharedReferences.pieceByteCount else { return nil }
+    guard count <= SharedReferences.mostPieces, count <= end / SharedReferences.pieceByteCount else { return nil }
+    pieces.reserveCapacity(count)
     let start = end - count * SharedReferences.pieceByteCount
     var reached: UInt64 = 0
     for offset in stride(from: start, to: end, by: SharedReferences.pieceByteCount) {

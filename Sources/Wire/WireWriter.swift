@@ -2,12 +2,14 @@ import Glibc
 
 /// Writes one message: into memory it was lent while the message fits there, else into memory of its own that grows.
 ///
-/// The mirror of `WireReader`. A message that would pass `limit` bytes is not written on: `overflowed` is then true and the
+/// The mirror of `WireReader`. A message that would pass `limit` bytes, or for which there is no memory, is not written on: `overflowed` is then true and the
 /// message must not be sent. Memory of its own is wiped when it is given up, since a message may carry a PIN or a key to be imported.
 public struct WireWriter: ~Copyable {
   private var base: UnsafeMutableRawPointer
   private var capacity: Int
   private var ownsMemory: Bool
+  // Not counted: a reply is written for every call.
+  private unowned(unsafe) let account: (any MemoryAccount)?
   /// The number of bytes written.
   public private(set) var count = 0
   /// The number of bytes a message may have.
@@ -16,23 +18,32 @@ public struct WireWriter: ~Copyable {
   public private(set) var overflowed = false
 
   /// A writer that starts in `memory`, which must outlive it, and moves to memory of its own when that is full.
-  public init(into memory: UnsafeMutableRawBufferPointer, limit: Int = 1 << 26) {
+  ///
+  /// Memory of its own counts in `account`, which must outlive the writer, for as long as it is held; a message for which
+  /// the account has nothing left has overflowed.
+  public init(
+    into memory: UnsafeMutableRawBufferPointer, limit: Int = 1 << 26, account: (any MemoryAccount)? = nil
+  ) {
     base = memory.baseAddress ?? UnsafeMutableRawPointer(bitPattern: 1)!
     capacity = memory.count
     ownsMemory = false
     self.limit = limit
+    self.account = account
   }
 
   /// A writer in memory of its own.
-  public init(limit: Int = 1 << 26) {
-    self.init(into: UnsafeMutableRawBufferPointer(start: nil, count: 0), limit: limit)
+  public init(limit: Int = 1 << 26, account: (any MemoryAccount)? = nil) {
+    self.init(into: UnsafeMutableRawBufferPointer(start: nil, count: 0), limit: limit, account: account)
   }
 
   deinit {
-    if ownsMemory {
-      explicit_bzero(base, capacity)
-      free(base)
-    }
+    if ownsMemory { Self.giveUp(base, capacity, account) }
+  }
+
+  private static func giveUp(_ memory: UnsafeMutableRawPointer, _ byteCount: Int, _ account: (any MemoryAccount)?) {
+    explicit_bzero(memory, byteCount)
+    free(memory)
+    account?.giveBack(byteCount)
   }
 
   /// Whether the message still lies in the memory that was lent.
@@ -54,15 +65,17 @@ public struct WireWriter: ~Copyable {
       return false
     }
     let newCapacity = max(needed, min(limit, max(256, capacity &* 2)))
+    guard account?.take(newCapacity) ?? true else {
+      overflowed = true
+      return false
+    }
     guard let memory = malloc(newCapacity) else {
+      account?.giveBack(newCapacity)
       overflowed = true
       return false
     }
     memory.copyMemory(from: base, byteCount: count)
-    if ownsMemory {
-      explicit_bzero(base, capacity)
-      free(base)
-    }
+    if ownsMemory { Self.giveUp(base, capacity, account) }
     base = memory
     capacity = newCapacity
     ownsMemory = true

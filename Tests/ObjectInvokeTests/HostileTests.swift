@@ -135,6 +135,99 @@ extension ObjectInvokeTests {
       #expect(server.server.clientCount == 1)
     }
 
+    @Test("a process has so many channels and shared memories over all of its connections, and is served all the same")
+    func counts() throws {
+      var limits = ServerLimits()
+      limits.channelCountPerProcess = 3
+      limits.sharedMemoryCountPerProcess = 2
+      let server = try TestServer(limits: limits)
+      defer { server.stop() }
+      func channelErrno(_ raw: borrowing RawClient) throws -> Int32 {
+        try raw.send(ControlMessage(.openChannel, number: 2))
+        let answer = try #require(try raw.receive())
+        close(answer.descriptor)
+        return answer.head.errno
+      }
+      let first = try RawClient(server.path)
+      _ = try first.hello()
+      let second = try RawClient(server.path)
+      _ = try second.hello()
+      #expect(try channelErrno(first) == 0 && channelErrno(second) == 0 && channelErrno(first) == 0)
+      #expect(try channelErrno(first) == EMFILE && channelErrno(second) == EMFILE)
+      let client = try server.connect()
+      #expect(try echoes(client, message: [1], input: pattern(1000)))
+      let memory = try client.shareMemory(byteCount: 1)
+      let other = try server.connect()
+      let more = try other.shareMemory(byteCount: 1)
+      #expect(throws: InvokeError.refused(ENOMEM)) { _ = try client.shareMemory(byteCount: 1) }
+      other.endSharing(more)
+      client.endSharing(try client.shareMemory(byteCount: 1))
+      client.endSharing(memory)
+      // What a connection had can be had again when it has gone.
+      first.socket.shutDown()
+      #expect(becomesTrue { (try? channelErrno(second)) == 0 })
+    }
+
+    @Test("long replies that nobody reads count as their client's, in channels and on the control socket")
+    func unreadReplies() throws {
+      var limits = ServerLimits()
+      limits.client.privateByteCount = 4 << 20
+      let server = try TestServer(limits: limits)
+      defer { server.stop() }
+      let raw = try RawClient(server.path)
+      _ = try raw.hello()
+      let mappings = try (0..<6).map { _ in try raw.openChannel() }
+      #expect(post(mappings[0], sequence: 1, operation: Operation.add) == 0)
+      let root = server.rootList.objects.withLock { $0[0] }
+      let environment = try #require(root.lastClient.withLock { $0 })
+      #expect(environment.reservedByteCount == 0)
+      var refused = 0
+      for (index, mapping) in mappings.enumerated() {
+        clinux_store64_relaxed(mapping.memory.inlineRequest, 1 << 20)
+        let errno = post(
+          mapping, sequence: index == 0 ? 2 : 1, operation: Operation.longReply, messageByteCount: 8)
+        #expect(errno == 0 || errno == EMSGSIZE)
+        refused += errno == EMSGSIZE ? 1 : 0
+      }
+      #expect((2...4).contains(refused))
+      #expect(environment.reservedByteCount > 2 << 20)
+      // Another client has its own.
+      let other = try server.connect()
+      #expect(try echoes(other, message: pattern(1 << 20), input: []))
+      raw.socket.shutDown()
+      #expect(becomesTrue { environment.reservedByteCount == 0 })
+
+      // A memory file loses its pages when the client goes on, and counts until then.
+      let second = try RawClient(server.path)
+      _ = try second.hello()
+      let channel = try second.openChannel()
+      #expect(post(channel, sequence: 1, operation: Operation.add) == 0)
+      let roots = server.rootList.objects.withLock { $0 }
+      let account = try #require(roots[roots.count - 1].lastClient.withLock { $0 })
+      var head = ControlMessage(.invoke, number: 5)
+      head.object = ObjectReference.root
+      head.operation = Operation.longReply
+      head.messageByteCount = 8
+      let size = withUnsafeBytes(of: UInt64(1 << 20).littleEndian) { [UInt8]($0) }
+      try second.send(head, payload: size)
+      let answer = try #require(try second.receive())
+      let file = Descriptor(adopting: answer.descriptor)
+      #expect(answer.head.flags & ControlMessage.payloadInMemoryFile != 0)
+      func blocks() -> Int {
+        var status = stat()
+        _ = fstat(file.number, &status)
+        return Int(status.st_blocks)
+      }
+      #expect(blocks() * 512 >= 1 << 20)
+      #expect(becomesTrue { account.reservedByteCount == 1 << 20 })
+      try second.send(head, payload: size)
+      let next = try #require(try second.receive())
+      close(next.descriptor)
+      #expect(blocks() == 0)
+      second.socket.shutDown()
+      #expect(becomesTrue { account.reservedByteCount == 0 })
+    }
+
     @Test(
       "a channel whose words contradict each other ends the connection, not the server",
       arguments: ["sequence", "input", "output"])

@@ -78,7 +78,7 @@ extension ObjectInvokeTests {
       #expect(try other.invoke(ObjectReference.root, Operation.add) { _ in }.result == 0)
     }
 
-    @Test("memory for long requests and input has a limit, and is given back")
+    @Test("memory for long requests, replies and input has a limit, and is given back")
     func memoryQuota() throws {
       var limits = ServerLimits()
       limits.client.privateByteCount = 1 << 20
@@ -89,7 +89,11 @@ extension ObjectInvokeTests {
         #expect(throws: InvokeError.refused(ENOMEM)) {
           _ = try echoes(client, message: pattern((1 << 20) + 1), input: [])
         }
-        #expect(try echoes(client, message: pattern(1 << 20), input: []))
+        // The request is held until the reply is complete.
+        #expect(try echoes(client, message: pattern(1 << 19), input: []))
+        #expect(throws: InvokeError.refused(EMSGSIZE)) {
+          _ = try echoes(client, message: pattern((1 << 19) + 1), input: [])
+        }
         let input = pattern((1 << 20) + 1)
         #expect(throws: InvokeError.refused(ENOMEM)) {
           try input.withUnsafeBytes {

@@ -189,6 +189,32 @@ extension ObjectInvokeTests {
       }
     }
 
+    @Test("more pieces than a batch has are refused, however much the message holds")
+    func manyPieces() throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      let client = try server.connect()
+      let memory = try client.shareMemory(byteCount: 4096)
+      let root = server.rootList.objects.withLock { $0[0] }
+      _ = try client.number(Operation.add, [])
+      let environment = try #require(root.lastClient.withLock { $0 })
+      for (count, isRead) in [(SharedReferences.mostPieces, true), (SharedReferences.mostPieces + 1, false)] {
+        let message = names((0..<UInt64(count)).flatMap { [$0, memory.object, 0, 1] })
+        let places = message.withUnsafeBytes {
+          SharedPlaces($0, of: environment, inputByteCount: UInt64(count), capacity: 0)
+        }
+        #expect((places?.pieces.count == count) == isRead)
+      }
+      // A batch with more pieces is sent.
+      let byte = UnsafeRawBufferPointer(memory.piece(0..<1))
+      let many = [UnsafeRawBufferPointer](repeating: byte, count: SharedReferences.mostPieces + 1)
+      try many.withUnsafeBufferPointer { pieces in
+        let answer = try client.invoke(ObjectReference.root, Operation.sum, input: InputSegments(pieces)) { _ in }
+        var message = answer.message
+        #expect(try message.u64() == UInt64(many.count))
+      }
+    }
+
     @Test("an invocation ends well when the sharing ends, or the client goes, in the middle of it")
     func inUse() throws {
       let server = try TestServer()

@@ -47,6 +47,9 @@ final class TestObject: InvocableObject {
   let hasBegun = Atomic<Bool>(false)
   let mayGoOn = Atomic<Bool>(false)
 
+  /// Who asked for an object last.
+  let lastClient = Mutex<ClientEnvironment?>(nil)
+
   func invoke(_ operation: UInt32, _ call: inout Invocation) throws -> UInt32 {
     switch operation {
     case Operation.echo:
@@ -78,6 +81,8 @@ final class TestObject: InvocableObject {
         remaining -= count
       }
     case Operation.add:
+      let client = call.client
+      lastClient.withLock { $0 = client }
       let child = TestObject()
       children.withLock { $0.append(child) }
       call.reply.u64(try call.client.addObject(child))

@@ -79,4 +79,32 @@ import Wire
       #expect(count == 16)
     }
   }
+
+  @Test("memory of a writer's own counts in its account while it is held, and a message ends where the account does")
+  func account() {
+    final class Account: MemoryAccount {
+      var taken = 0
+      func take(_ byteCount: Int) -> Bool {
+        guard taken + byteCount <= 5000 else { return false }
+        taken += byteCount
+        return true
+      }
+      func giveBack(_ byteCount: Int) { taken -= byteCount }
+    }
+    let account = Account()
+    func write(_ count: Int) -> (overflowed: Bool, taken: Int) {
+      var memory = [UInt8](repeating: 0, count: 16)
+      return memory.withUnsafeMutableBytes { lent in
+        var writer = WireWriter(into: lent, account: account)
+        for _ in 0..<count { writer.u64(1) }
+        return (writer.overflowed, account.taken)
+      }
+    }
+    #expect(write(2) == (false, 0))
+    let long = write(200)
+    #expect(!long.overflowed && long.taken >= 1600)
+    #expect(account.taken == 0)
+    #expect(write(1000).overflowed)
+    #expect(account.taken == 0)
+  }
 }
