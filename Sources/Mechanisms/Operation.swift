@@ -157,11 +157,11 @@ public struct Operation: ~Copyable {
     }
   }
 
-  /// Bytes of input or output that the operation holds in memory, for quotas.
+  /// Bytes of input, output or parameters that the operation holds in memory, for quotas.
   public var heldByteCount: Int {
     switch state {
     case .withheld(let plaintext): plaintext.heldByteCount
-    case .gathered(let bytes): bytes.count
+    case .gathered(let bytes): bytes.count + (schemeParameters?.byteCount ?? 0)
     case .cipher, .authentication, .digest: 0
     }
   }
@@ -333,6 +333,9 @@ private final class SchemeParameters {
   let parameters: MechanismParameters
 
   init(_ parameters: MechanismParameters) { self.parameters = parameters }
+
+  /// Bytes of what may be of any length.
+  var byteCount: Int { if case .oaep(_, _, let label) = parameters { label.count } else { 0 } }
 }
 
 extension MechanismFamily {

@@ -27,15 +27,25 @@ public final class ClientAccount: Sendable {
   public init(limits: [SharedResource: Int]) { left = Mutex(limits) }
 
   /// Something that counts against an account as long as this lives.
-  public final class Charge: Sendable {
+  public final class Charge: @unchecked Sendable {
+    // Sendable: the amount is touched with the account's lock held, or by the last owner.
     private let account: ClientAccount
     private let resource: SharedResource
-    private let amount: Int
+    private var amount: Int
 
     fileprivate init(_ account: ClientAccount, _ resource: SharedResource, _ amount: Int) {
       self.account = account
       self.resource = resource
       self.amount = amount
+    }
+
+    /// Counts for what `other` counted for, of the same account and resource, as well; `other` then counts for nothing.
+    public func absorb(_ other: Charge) {
+      precondition(other.account === account && other.resource == resource, "what is counted stays where it is")
+      account.left.withLock { _ in
+        amount += other.amount
+        other.amount = 0
+      }
     }
 
     deinit { account.left.withLock { $0[resource, default: 0] += amount } }

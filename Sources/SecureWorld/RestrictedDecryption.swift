@@ -68,9 +68,23 @@ final class RestrictedDecryption: Sendable {
 
   // MARK: Samples
 
+  /// Bytes of memory for a sample's description and for a subsample's, as they were read and as they were checked.
+  private static let sampleByteCount = 256
+  private static let subsampleByteCount = 16
+  /// No more than a channel holds anyway.
+  private static let shortBatchByteCount = 1 << 16
+
   func decryptSamples(_ call: inout Invocation) throws -> UInt32 {
     let request = try DecryptSamples(from: &call.request)
     try call.request.end()
+    // What is made of a long batch is held until all of its input has come.
+    let byteCount = request.samples.reduce(0) { $0 + Self.sampleByteCount + Self.subsampleByteCount * $1.subsamples.count }
+    var charge: ClientAccount.Charge?
+    if byteCount > Self.shortBatchByteCount {
+      charge = account.charge(.withheldBytes, byteCount)
+      guard charge != nil else { return 0x31 }  // CKR_DEVICE_MEMORY
+    }
+    defer { withExtendedLifetime(charge) {} }
     let batch: SampleBatch
     do { batch = try SampleBatch(request, client: call.client) } catch { return error.result }
     guard batch.byteCount == call.inputByteCount else { return RestrictedResult.sampleInvalid }
@@ -146,7 +160,9 @@ final class RestrictedDecryption: Sendable {
     defer { withExtendedLifetime(charge) {} }
     let target = try writable(buffer, place.offset, UInt64(streamed))
     try started.operation.checkInput(byteCount: inputCount)
-    if streamed == 0 { started.charges.append(charge) }
+    if streamed == 0 {
+      if let kept = started.charge as? ClientAccount.Charge { kept.absorb(charge) } else { started.charge = charge }
+    }
     if isCertain {
       try target.withBytes { _ = try Self.update(&started.operation, from: &call, into: $0) }
       guard ends else { return UInt64(streamed) }

@@ -24,7 +24,7 @@ public final class ActiveOperation: @unchecked Sendable {
   /// The last bytes, when they have been computed and did not fit their place.
   public var lastBytes: SecretBytes?
   /// What stands for memory of the operation that is not counted here; let go of with the operation.
-  public var charges: [any Sendable] = []
+  public var charge: (any Sendable)?
   /// What the operation counts for in the client's quota; written with the client's lock held, by the thread that has
   /// it.
   var countedByteCount = 0
@@ -32,6 +32,9 @@ public final class ActiveOperation: @unchecked Sendable {
   /// lock.
   var hasEnded = false
   private let isTaken = Atomic<Bool>(false)
+
+  /// Bytes of memory that an operation counts for beside what it holds: its context in libcrypto and what goes with it.
+  static let ownByteCount = 8 << 10
 
   init(_ operation: consuming Operation, _ kind: Kind, usesPrivateKey: Bool, useCases: Set<UInt32> = []) {
     self.kind = kind

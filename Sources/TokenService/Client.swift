@@ -239,7 +239,7 @@ extension Client.State {
   /// The same for an operation of a session. Throws CKR_OPERATION_NOT_INITIALIZED when it has been ended meanwhile.
   mutating func count(_ byteCount: Int, for active: ActiveOperation) throws(ReturnValue) {
     guard !active.hasEnded else { throw .operationNotInitialized }
-    try count(byteCount, insteadOf: &active.countedByteCount)
+    try count(ActiveOperation.ownByteCount + byteCount, insteadOf: &active.countedByteCount)
   }
 
   /// Ends an operation that no session has: it counts for nothing from now on.
@@ -252,11 +252,12 @@ extension Client.State {
   /// Gives a session an operation that was begun in it.
   ///
   /// Throws CKR_OPERATION_ACTIVE when it has one of the kind, CKR_SESSION_HANDLE_INVALID or CKR_USER_NOT_LOGGED_IN when
-  /// the session or the login that it was begun with has ended.
+  /// the session or the login that it was begun with has ended, CKR_DEVICE_MEMORY past the client's limit.
   mutating func place(_ active: ActiveOperation, in session: UInt32) throws(ReturnValue) {
     guard let place = sessions[session] else { throw isGone ? .deviceRemoved : .sessionHandleInvalid }
     guard place[active.kind] == nil else { throw .operationActive }
     if active.usesPrivateKey, role != .user { throw .userNotLoggedIn }
+    try count(active.operation.heldByteCount, for: active)
     sessions[session]?[active.kind] = active
   }
 

@@ -26,6 +26,9 @@ final class KeyMaterial: Sendable {
   }
 
   private let state: Mutex<State>
+  /// Bytes that a key counts for beside its values: what libcrypto keeps of it once it is used in a way or two.
+  static let ownByteCount = 4 << 10
+
   /// Bytes of the secrets that it was made with.
   let byteCount: Int
 

@@ -33,7 +33,7 @@ final class Object: Sendable {
     self.attributes = attributes
     self.material = material
     self.session = session
-    byteCount = 256 + attributes.encoded.count + (material?.byteCount ?? 0)
+    byteCount = 256 + attributes.encoded.count + (material.map { KeyMaterial.ownByteCount + $0.byteCount } ?? 0)
     objectClass = ObjectClass(rawValue: attributes.ulong(.class) ?? .max)
     isToken = attributes.bool(.token)
     isPrivate = attributes.bool(.private)

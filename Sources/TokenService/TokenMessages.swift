@@ -10,6 +10,9 @@ import Wire
 extension Token {
   /// Bytes of associated data of one message.
   private static let longestAssociatedData = 16 << 20
+  /// More than this counts against the client's quota while the message is begun. Short ones come with nearly every message, and are
+  /// no more than a channel holds anyway.
+  private static let shortAssociatedData = 1 << 14
 
   /// `encryptMessage`: the ciphertext goes to the output, the tag to the reply.
   func encryptMessage<Bulk: BulkTransfer & ~Copyable>(
@@ -59,10 +62,17 @@ extension Token {
     guard let count = Int(exactly: byteCount) else { throw Refusal(.dataLenRange) }
     guard byteCount <= bulk.outputCapacity else { throw Refusal(needing: count) }
     var associated: [UInt8] = []
+    var counted = 0
+    defer { client.letGo(counted) }
     if request.associatedByteCount > 0 {
       let byteCount = request.associatedByteCount
       associated = try refusing { () throws(ReturnValue) in
-        try bulk.readInput(byteCount, limit: Self.longestAssociatedData, tooLong: .argumentsBad)
+        if byteCount > Self.shortAssociatedData {
+          let held = Int(clamping: byteCount)
+          guard held <= Self.longestAssociatedData else { throw .argumentsBad }
+          try client.withState { (state) throws(ReturnValue) in try state.count(held, insteadOf: &counted) }
+        }
+        return try bulk.readInput(byteCount, limit: Self.longestAssociatedData, tooLong: .argumentsBad)
       }
     }
     let mechanism = Mechanism(request.mechanism.type, .gcm(iv: iv, aad: associated, tagBitCount: tagBitCount))

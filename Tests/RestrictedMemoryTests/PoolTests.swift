@@ -211,6 +211,19 @@ struct ClientAccountTests {
     _ = try pool.allocate(byteCount: UInt64(4 * page), for: account)
   }
 
+  @Test("a charge that takes over another counts for both, and gives both back")
+  func absorbing() {
+    let account = ClientAccount(limits: [.withheldBytes: 10])
+    var kept = account.charge(.withheldBytes, 4)
+    do {
+      let more = account.charge(.withheldBytes, 5)
+      if let more { kept?.absorb(more) }
+    }
+    #expect(account.charge(.withheldBytes, 2) == nil && account.charge(.withheldBytes, 1) != nil)
+    kept = nil
+    #expect(account.charge(.withheldBytes, 10) != nil)
+  }
+
   @Test("what an account does not name cannot be had, and amounts that are none are refused")
   func limits() {
     let account = ClientAccount(limits: [.withheldBytes: 10])

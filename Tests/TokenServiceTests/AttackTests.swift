@@ -276,6 +276,106 @@ struct AttackTests {
     #expect(user.invoke(.perform, message, &bulk).value != .ok)
   }
 
+  @Test("a search by more attributes than there are types, and a request for as many, are refused unread")
+  func longTemplates() throws {
+    let guest = Shared.bench.guest(99)
+    let many = (0...UInt32(RequestLimits.attributes)).map {
+      Attribute(AttributeType(rawValue: 0x1000_0000 + $0), .bytes([]))
+    }
+    #expect(guest.ask(.findObjects, TemplateRequest(session: guest.session, template: Template(many))).value == .argumentsBad)
+    let some = Array(many.dropFirst())
+    #expect(guest.ask(.findObjects, TemplateRequest(session: guest.session, template: Template(some))).value == .ok)
+    let types = many.map(\.type)
+    #expect(
+      guest.ask(.getAttributes, GetAttributes(session: guest.session, object: 1, types: types)).value == .argumentsBad)
+  }
+
+  @Test("answers for attributes end where the client's memory does")
+  func longAnswers() throws {
+    let guest = Shared.bench.guest(100)
+    let object = try guest.create([.of(.data), .bytes(.value, [UInt8](repeating: 1, count: 1 << 20))])
+    let account = TestAccount(limit: 8 << 20)
+    func ask(_ count: Int) -> ReturnValue {
+      var writer = WireWriter()
+      GetAttributes(
+        session: guest.session, object: object, types: [AttributeType](repeating: .value, count: count)
+      ).write(to: &writer)
+      var reply = WireWriter(account: account)
+      var bulk = MemoryTransfer()
+      return writer.withMessage { message in
+        var reader = WireReader(message)
+        return guest.bench.token.invoke(
+          operation: .getAttributes, client: guest.bench.token.client(guest.id), request: &reader, reply: &reply,
+          bulk: &bulk)
+      }
+    }
+    #expect(ask(2) == .ok)
+    #expect(ask(1000) == .deviceMemory)
+    #expect(account.taken == 0 && account.most <= 8 << 20)
+    #expect(ask(2) == .ok)
+  }
+
+  @Test("associated data of a message counts for its client until the message is begun")
+  func associatedData() throws {
+    let bench = try TokenBench(clientByteLimit: 1 << 20)
+    let user = try bench.user()
+    let key = try user.aes()
+    let mechanism = Mechanism(
+      .aesGCM, .gcm(iv: ShortBytes([UInt8](repeating: 3, count: 12)), aad: [], tagBitCount: 128))
+    for (count, value) in [(1 << 19, ReturnValue.ok), ((1 << 20) + 1, .deviceMemory), (1 << 19, .ok)] {
+      let request = MessageOperation(
+        session: user.session, key: key, mechanism: mechanism, associatedByteCount: UInt64(count))
+      #expect(user.ask(.encryptMessage, request, [UInt8](repeating: 1, count: count + 10)).value == value)
+    }
+  }
+
+  @Test("operations count for their client by what each takes, and by the parameters it keeps")
+  func operationMemory() throws {
+    let bench = try TokenBench(clientByteLimit: 1 << 20)
+    let user = try bench.user()
+    let key = try user.aes()
+    func begun(_ first: UInt32, _ key: UInt64, _ mechanism: Mechanism) -> UInt32 {
+      for number in first..<first + 1000 {
+        let value = outcome { () throws(ReturnValue) in try user.inSession(number).begin(.decrypt, key, mechanism) }
+        if value != .ok {
+          #expect(value == .deviceMemory)
+          return number - first
+        }
+      }
+      return 1000
+    }
+    let count = begun(1000, key, Sample.ctr)
+    #expect(count == UInt32((1 << 20) / ActiveOperation.ownByteCount))
+    for number in 1000..<1000 + count { user.close(number) }
+    let pair = try user.pair(.rsaPKCSKeyPairGen, [.number(.modulusBits, 2048)])
+    let label = [UInt8](repeating: 1, count: 300_000)
+    #expect(begun(3000, pair.secret, Mechanism(.rsaPKCSOAEP, .oaep(hash: .sha256, mgf: 2, label: label))) == 3)
+    for number in UInt32(3000)..<3003 { user.close(number) }
+    #expect(begun(5000, key, Sample.ctr) == count)
+  }
+
+  @Test("session keys count for more than their values")
+  func keyMemory() throws {
+    let bench = try TokenBench(clientByteLimit: 100_000)
+    let user = try bench.user()
+    var count = 0
+    while count < 1000, outcome({ () throws(ReturnValue) in try user.aes() }) == .ok { count += 1 }
+    #expect((10...24).contains(count))
+  }
+
+  @Test("sessions that are closed together take their objects with them, and no others")
+  func closingMany() throws {
+    let bench = try TokenBench()
+    let guest = bench.guest()
+    var objects: [UInt32: UInt64] = [:]
+    for number in 1...UInt32(20) { objects[number] = try guest.inSession(number).create([.of(.data)]) }
+    guest.close(3, 4, 3, 99, 17)
+    let left = Set(try guest.find([.of(.data)]))
+    #expect(left == Set(objects.filter { ![3, 4, 17].contains($0.key) }.values))
+    guest.closeAll()
+    #expect(try guest.find([.of(.data)]).isEmpty)
+  }
+
   @Test("sessions without end are bounded")
   func sessionLimit() throws {
     let bench = try TokenBench()
@@ -291,6 +391,24 @@ struct AttackTests {
     #expect(refused)
     #expect(outcome { () throws(ReturnValue) in try bench.guest(2).find() } == .ok)
   }
+}
+
+/// An account that remembers the most that was taken of it.
+final class TestAccount: MemoryAccount {
+  private let limit: Int
+  private(set) var taken = 0
+  private(set) var most = 0
+
+  init(limit: Int) { self.limit = limit }
+
+  func take(_ byteCount: Int) -> Bool {
+    guard byteCount <= limit - taken else { return false }
+    taken += byteCount
+    most = max(most, taken)
+    return true
+  }
+
+  func giveBack(_ byteCount: Int) { taken -= byteCount }
 }
 
 /// A small generator with a seed, so that a failure can be repeated.

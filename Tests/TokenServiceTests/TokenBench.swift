@@ -21,11 +21,12 @@ final class TokenBench: @unchecked Sendable {
   }
 
   /// `initialized`: whether the token has been initialised and its user has a PIN.
-  init(initialized: Bool = true) throws {
+  init(initialized: Bool = true, clientByteLimit: Int = 256 << 20) throws {
     directory = NSTemporaryDirectory() + "token-service-" + UUID().uuidString
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    opened = try Self.open(directory)
+    self.clientByteLimit = clientByteLimit
+    opened = try Self.open(directory, clientByteLimit)
     guard initialized else { return }
     try initialize()
     let officer = BenchClient(self, 900)
@@ -36,14 +37,17 @@ final class TokenBench: @unchecked Sendable {
 
   deinit { try? FileManager.default.removeItem(atPath: directory) }
 
-  private static func open(_ directory: String) throws -> TokenObject {
-    TokenObject(try Token(store: try SecureStore.open(directory: directory), slot: 0))
+  private let clientByteLimit: Int
+
+  private static func open(_ directory: String, _ clientByteLimit: Int) throws -> TokenObject {
+    TokenObject(
+      try Token(store: try SecureStore.open(directory: directory), slot: 0, clientByteLimit: clientByteLimit))
   }
 
   /// Ends the token and opens it again, as a new secure world would.
   func reopen() throws {
     opened = nil
-    opened = try Self.open(directory)
+    opened = try Self.open(directory, clientByteLimit)
   }
 
   func initialize(pin: String = TokenBench.officerPIN, label: String = "bench") throws(ReturnValue) {

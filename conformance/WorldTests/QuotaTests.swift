@@ -190,6 +190,155 @@ extension WorldSuite {
       #expect(becomesTrue { (try? InvokeClient(connecting: world.socket)) != nil })
     }
 
+    /// A client with a token, which is object 1 of its connection, that may leave its channels as they are.
+    private func stalling(_ world: World) throws -> RawClient {
+      let raw = try RawClient(world.socket)
+      try raw.hello()
+      var open = ControlMessage(.invoke, number: 3)
+      open.object = ObjectReference.root
+      open.operation = RootOperation.open.rawValue
+      let payload = message {
+        $0.u32(ServiceNumber.token.rawValue)
+        $0.u32(0)
+      }
+      open.messageByteCount = UInt32(payload.count)
+      try raw.send(open, payload: payload)
+      #expect(try raw.receive()?.head.errno == 0)
+      return raw
+    }
+
+    @Test("replies that nobody reads end in CKR_DEVICE_MEMORY, over all channels, and others go on")
+    func unreadReplies() throws {
+      let world = try World("memory-limit = 16M\n")
+      let guest = try world.guest()
+      let large = try guest.create([
+        .of(.data), .onToken, .bytes(.value, [UInt8](repeating: 7, count: 3 << 20)),
+      ])
+      let raw = try stalling(world)
+      let start = try world.residentKiB
+      let request = GetAttributes(session: guest.session, object: large, types: [.value, .value])
+      var refused = 0
+      var channels: [ChannelMapping] = []
+      for _ in 0..<12 {
+        let channel = try raw.openChannel()
+        channels.append(channel)
+        let posted = RawRequest(
+          object: 1, operation: TokenOperation.getAttributes.rawValue, message: encoded(request))
+        posted.post(channel)
+        let answer = try #require(posted.answer(channel, seconds: 10))
+        #expect(answer.errno == 0 && (answer.result == 0 || answer.result == Self.deviceMemory))
+        if answer.result != 0 { refused += 1 }
+      }
+      #expect(refused >= 10)
+      #expect(try world.residentKiB - start < 28 << 10)
+      // One request cannot have more than that either, and is not worked on to its end in vain.
+      let endless = GetAttributes(
+        session: guest.session, object: large, types: [AttributeType](repeating: .value, count: 1024))
+      #expect(guest.ask(.getAttributes, endless).value == .deviceMemory)
+      #expect(guest.ask(.getAttributes, request).value == .ok)
+      #expect(try world.residentKiB - start < 60 << 10)
+      raw.socket.shutDown()
+    }
+
+    @Test("associated data that a client is about to send counts for it, over all channels")
+    func associatedData() throws {
+      let world = try World("memory-limit = 4M\n")
+      let guest = try world.guest()
+      let key = try guest.create(Sample.aes([UInt8](repeating: 1, count: 32), [.onToken, .open, .flag(.encrypt, true)]))
+      let raw = try stalling(world)
+      let mechanism = Mechanism(
+        .aesGCM, .gcm(iv: ShortBytes([UInt8](repeating: 3, count: 12)), aad: [], tagBitCount: 128))
+      let byteCount: UInt64 = 1_500_000
+      let request = MessageOperation(
+        session: guest.session, key: key, mechanism: mechanism, associatedByteCount: byteCount)
+      var channels: [ChannelMapping] = []
+      var waiting = 0
+      for _ in 0..<6 {
+        let channel = try raw.openChannel()
+        channels.append(channel)
+        let posted = RawRequest(
+          object: 1, operation: TokenOperation.encryptMessage.rawValue, message: encoded(request),
+          inputByteCount: byteCount + 1, outputCapacity: 100)
+        posted.post(channel)
+        if let answer = posted.answer(channel, seconds: 0.3) {
+          #expect(answer.errno == 0 && answer.result == Self.deviceMemory)
+        } else {
+          waiting += 1
+        }
+      }
+      #expect(waiting == 2)
+      raw.socket.shutDown()
+    }
+
+    @Test("a template with more attributes than there are types is refused, whatever it is for")
+    func longTemplates() throws {
+      let world = try World()
+      let guest = try world.guest()
+      let many = (0..<UInt32(60_000)).map { Attribute(AttributeType(rawValue: 0x1000_0000 + $0), .bytes([])) }
+      let requests: [TokenOperation] = [.findObjects, .createObject]
+      for operation in requests {
+        #expect(
+          guest.ask(operation, TemplateRequest(session: guest.session, template: Template(many))).value == .argumentsBad)
+      }
+      #expect(
+        guest.ask(.copyObject, ObjectRequest(session: guest.session, object: 1, template: Template(many))).value == .argumentsBad)
+      #expect(try guest.find([.text(.label, "none")]).isEmpty)
+    }
+
+    @Test("input that is gathered byte by byte takes no more memory than it counts for")
+    func gatheredBytes() throws {
+      let world = try World("memory-limit = 16M\n")
+      let client = try world.guest()
+      let key = try client.aes([.open, .flag(.encrypt, true)])
+      let begin = KeyOperation(
+        session: client.session, function: .encrypt, key: key, mechanism: Mechanism(.aesKeyWrapKWP))
+      try client.call(.begin, begin)
+      let more = ContinueOperation(session: client.session, function: .encrypt)
+      for _ in 0..<100 { try client.call(.update, more, [1]) }
+      let start = try world.residentKiB
+      for _ in 0..<50_000 { try client.call(.update, more, [1]) }
+      #expect(try world.residentKiB - start < 1 << 10)
+      #expect(try client.call(.finish, more).output.count == 50_112)
+    }
+
+    @Test("decryptions into buffers take no more memory than they count for, by byte or by sample")
+    func decryptionsIntoBuffers() throws {
+      let world = try World("memory-limit = 1M\npool-svp-bytes = 1M\n")
+      let client = try world.guest()
+      let film = try client.create(Sample.aes([UInt8](repeating: 1, count: 16), [.open, .restricted]))
+      let buffer = try client.buffer(100)
+      let place = BufferPlace(buffer: buffer, offset: 0)
+      let operation = KeyOperation(session: client.session, function: .decrypt, key: film, mechanism: Sample.gcm)
+      try client.call(.beginInto, DecryptInto(operation: operation, place: place))
+      let more = ContinueInto(session: client.session, place: place)
+      for _ in 0..<100 { try client.call(.updateInto, more, [1]) }
+      let start = try world.residentKiB
+      for _ in 0..<30_000 { try client.call(.updateInto, more, [1]) }
+      #expect(try world.residentKiB - start < 1 << 10)
+
+      // As many as a client that begins a decryption in each of its sessions may have.
+      var number: UInt32 = 100
+      let begun = count {
+        number += 1
+        var request = operation
+        request.session = SessionReference(number: number, isReadWrite: true)
+        return client.ask(.beginInto, DecryptInto(operation: request, place: place))
+      }
+      #expect((50..<128).contains(begun))
+      _ = client.ask(.closeSessions, CloseSessions(numbers: [], all: true))
+
+      // The descriptions of a batch count while its bytes are awaited.
+      let again = try client.create(Sample.aes([UInt8](repeating: 1, count: 16), [.open, .restricted]))
+      for (samples, result) in [(1000, UInt32(0)), (8000, Self.deviceMemory), (1000, 0)] {
+        let sample = SampleRequest(byteCount: 0, iv: Sample.iv, place: place, subsamples: [])
+        let batch = DecryptSamples(
+          session: client.session, key: again, scheme: 0x6365_6e63, cryptBlockCount: 0, skipBlockCount: 0,
+          samples: [SampleRequest](repeating: sample, count: samples))
+        let answer = client.ask(.decryptSamples, batch)
+        #expect(answer.errno == 0 && answer.result == result)
+      }
+    }
+
     @Test("public objects that clients without a login make on the token end before the disk does")
     func publicTokenObjects() throws {
       let world = try World()
