@@ -48,6 +48,9 @@ public struct Template: Sendable, Equatable, ExpressibleByArrayLiteral {
 
   public init(arrayLiteral attributes: Attribute...) { self.init(attributes) }
 
+  /// Overwrites the values, in place as long as nobody else holds the bytes.
+  public mutating func wipe() { encoded.wipe() }
+
   /// Lends the attributes.
   @inline(__always)
   public func withEntries<R, E: Error>(_ body: (AttributeEntries) throws(E) -> R) throws(E) -> R {

@@ -8,8 +8,14 @@ public protocol TokenRequest: Sendable {
   func write(to writer: inout WireWriter)
 }
 
+/// A request that carries a secret: whoever has carried it out wipes it.
+public protocol SecretRequest: TokenRequest {
+  /// Overwrites the secret, in place as long as nobody else holds its bytes.
+  mutating func wipe()
+}
+
 /// C_InitToken. The label is 32 bytes, padded with blanks.
-public struct InitializeToken: TokenRequest {
+public struct InitializeToken: SecretRequest {
   public var pin: [UInt8]
   public var label: [UInt8]
 
@@ -27,10 +33,12 @@ public struct InitializeToken: TokenRequest {
     writer.bytes(pin)
     writer.bytes(label)
   }
+
+  public mutating func wipe() { pin.wipe() }
 }
 
 /// C_InitPIN (the user's PIN, by the security officer).
-public struct InitializePIN: TokenRequest {
+public struct InitializePIN: SecretRequest {
   public var session: SessionReference
   public var pin: [UInt8]
 
@@ -48,10 +56,12 @@ public struct InitializePIN: TokenRequest {
     session.write(to: &writer)
     writer.bytes(pin)
   }
+
+  public mutating func wipe() { pin.wipe() }
 }
 
 /// C_SetPIN (of the role that is logged in, else of the user).
-public struct SetPIN: TokenRequest {
+public struct SetPIN: SecretRequest {
   public var session: SessionReference
   public var oldPIN: [UInt8]
   public var newPIN: [UInt8]
@@ -73,13 +83,18 @@ public struct SetPIN: TokenRequest {
     writer.bytes(oldPIN)
     writer.bytes(newPIN)
   }
+
+  public mutating func wipe() {
+    oldPIN.wipe()
+    newPIN.wipe()
+  }
 }
 
 /// C_Login.
 ///
 /// With CKU_CONTEXT_SPECIFIC the right PIN authorises one operation, the next `perform` or `begin` in this session with
 /// exactly this function and key (CKA_ALWAYS_AUTHENTICATE, PKCS#11 3.2, 5.6.12); without it both fields are not looked at.
-public struct Login: TokenRequest {
+public struct Login: SecretRequest {
   public var session: SessionReference
   public var userType: UserType
   public var pin: [UInt8]
@@ -118,6 +133,8 @@ public struct Login: TokenRequest {
     writer.u8(contextFunction.rawValue)
     writer.u64(contextKey)
   }
+
+  public mutating func wipe() { pin.wipe() }
 }
 
 /// Drops the state of sessions that the client has closed: their session objects and their operations.
@@ -164,7 +181,7 @@ public struct InSession: TokenRequest {
 }
 
 /// A template in a session: C_CreateObject (reply: the handle, UInt64), C_FindObjectsInit (reply: a count and the handles).
-public struct TemplateRequest: TokenRequest {
+public struct TemplateRequest: SecretRequest {
   public var session: SessionReference
   public var template: Template
 
@@ -182,6 +199,8 @@ public struct TemplateRequest: TokenRequest {
     session.write(to: &writer)
     writer.template(template)
   }
+
+  public mutating func wipe() { template.wipe() }
 }
 
 /// An object and a template: C_CopyObject (reply: the new handle), C_SetAttributeValue, and with an empty template

@@ -117,6 +117,15 @@ public final class TokenObject: Sendable {
     }
   }
 
+  /// Reads a request that carries a secret and hands it to `body`; it is wiped then, whatever the outcome.
+  private func carryingOut<Request: SecretRequest, R>(
+    _ message: inout WireReader, _ body: (borrowing Request) throws(ReturnValue) -> R
+  ) throws(Refusal) -> R {
+    var request: Request = try read(&message)
+    defer { request.wipe() }
+    return try refusing { () throws(ReturnValue) in try body(request) }
+  }
+
   /// The operations that have no bulk data.
   private func carryOutMessage(
     _ operation: TokenOperation, _ client: Client, _ request: inout WireReader, _ reply: inout WireWriter
@@ -124,24 +133,23 @@ public final class TokenObject: Sendable {
     switch operation {
     case .tokenInformation: token.information.write(to: &reply)
     case .initializeToken:
-      let request: InitializeToken = try read(&request)
-      try refusing { () throws(ReturnValue) in try token.initialize(request) }
+      try carryingOut(&request) { (request: InitializeToken) throws(ReturnValue) in try token.initialize(request) }
     case .initializePIN:
-      let request: InitializePIN = try read(&request)
-      try refusing { () throws(ReturnValue) in try token.initializePIN(request, client) }
+      try carryingOut(&request) { (request: InitializePIN) throws(ReturnValue) in
+        try token.initializePIN(request, client)
+      }
     case .setPIN:
-      let request: SetPIN = try read(&request)
-      try refusing { () throws(ReturnValue) in try token.setPIN(request, client) }
+      try carryingOut(&request) { (request: SetPIN) throws(ReturnValue) in try token.setPIN(request, client) }
     case .login:
-      let request: Login = try read(&request)
-      try refusing { () throws(ReturnValue) in try token.logIn(request, client) }
+      try carryingOut(&request) { (request: Login) throws(ReturnValue) in try token.logIn(request, client) }
     case .logout:
       let request: InSession = try read(&request)
       try refusing { () throws(ReturnValue) in try token.logOut(request, client) }
     case .closeSessions: token.closeSessions(try read(&request), client)
     case .createObject:
-      let request: TemplateRequest = try read(&request)
-      reply.u64(try refusing { () throws(ReturnValue) in try token.create(request, client) })
+      reply.u64(
+        try carryingOut(&request) { (request: TemplateRequest) throws(ReturnValue) in try token.create(request, client)
+        })
     case .copyObject:
       let request: ObjectRequest = try read(&request)
       reply.u64(try refusing { () throws(ReturnValue) in try token.copy(request, client) })

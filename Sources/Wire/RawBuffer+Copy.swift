@@ -1,3 +1,5 @@
+import Glibc
+
 extension UnsafeMutableRawBufferPointer {
   /// Copies `bytes` to `offset`; all of them have to fit.
   ///
@@ -6,5 +8,15 @@ extension UnsafeMutableRawBufferPointer {
   @inline(__always)
   public func copy(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
     UnsafeMutableRawBufferPointer(rebasing: self[offset...]).copyMemory(from: bytes)
+  }
+}
+
+extension [UInt8] {
+  /// Overwrites the bytes with zeros in a way that the compiler keeps. Of an array that somebody else holds as well, only a
+  /// copy would be.
+  public mutating func wipe() {
+    withUnsafeMutableBytes { bytes in
+      if let base = bytes.baseAddress { explicit_bzero(base, bytes.count) }
+    }
   }
 }

@@ -136,4 +136,32 @@ import Wire
     }
     #expect(isRead(batch(RequestLimits.samples)) && !isRead(batch(RequestLimits.samples + 1)))
   }
+
+  @Test("a request that carries a secret is wiped where it lies")
+  func wiping() {
+    func isWiped<Request: SecretRequest>(_ request: Request, _ secret: KeyPath<Request, [UInt8]>) -> Bool {
+      var writer = WireWriter()
+      request.write(to: &writer)
+      let message = writer.withMessage { [UInt8]($0) }
+      return message.withUnsafeBytes { bytes in
+        var reader = WireReader(bytes)
+        guard var read = try? Request(from: &reader) else { return false }
+        let before = read[keyPath: secret].withUnsafeBytes { $0 }
+        guard !before.isEmpty, before.contains(where: { $0 != 0 }) else { return false }
+        read.wipe()
+        return read[keyPath: secret].withUnsafeBytes {
+          $0.baseAddress == before.baseAddress && !$0.contains { $0 != 0 }
+        }
+      }
+    }
+    let session = SessionReference(number: 1, isReadWrite: true)
+    let pin = [UInt8](1...200)
+    #expect(isWiped(InitializeToken(pin: pin, label: [UInt8](repeating: 32, count: 32)), \.pin))
+    #expect(isWiped(InitializePIN(session: session, pin: pin), \.pin))
+    #expect(isWiped(SetPIN(session: session, oldPIN: pin, newPIN: pin), \.oldPIN))
+    #expect(isWiped(SetPIN(session: session, oldPIN: pin, newPIN: pin), \.newPIN))
+    #expect(isWiped(Login(session: session, userType: .user, pin: pin), \.pin))
+    let template: Template = [Attribute(.value, .bytes(pin))]
+    #expect(isWiped(TemplateRequest(session: session, template: template), \.template.encoded))
+  }
 }
