@@ -220,7 +220,8 @@ final class ServerClient: Sendable {
     var call = Invocation(
       request: WireReader(UnsafeRawBufferPointer(rebasing: payload[..<messageByteCount])),
       reply: WireWriter(limit: ChannelLayout.messageByteLimit, account: environment.privateBytes),
-      client: environment, inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity, path: .passUnretained(path))
+      client: environment, inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity,
+      path: .passUnretained(path))
     call.descriptors = descriptors
     do {
       answer.result = try object.invoke(head.operation, &call)

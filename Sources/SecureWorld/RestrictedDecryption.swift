@@ -78,7 +78,9 @@ final class RestrictedDecryption: Sendable {
     let request = try DecryptSamples(from: &call.request)
     try call.request.end()
     // What is made of a long batch is held until all of its input has come.
-    let byteCount = request.samples.reduce(0) { $0 + Self.sampleByteCount + Self.subsampleByteCount * $1.subsamples.count }
+    let byteCount = request.samples.reduce(0) {
+      $0 + Self.sampleByteCount + Self.subsampleByteCount * $1.subsamples.count
+    }
     var charge: ClientAccount.Charge?
     if byteCount > Self.shortBatchByteCount {
       charge = account.charge(.withheldBytes, byteCount)

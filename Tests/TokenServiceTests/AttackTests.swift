@@ -282,7 +282,8 @@ struct AttackTests {
     let many = (0...UInt32(RequestLimits.attributes)).map {
       Attribute(AttributeType(rawValue: 0x1000_0000 + $0), .bytes([]))
     }
-    #expect(guest.ask(.findObjects, TemplateRequest(session: guest.session, template: Template(many))).value == .argumentsBad)
+    #expect(
+      guest.ask(.findObjects, TemplateRequest(session: guest.session, template: Template(many))).value == .argumentsBad)
     let some = Array(many.dropFirst())
     #expect(guest.ask(.findObjects, TemplateRequest(session: guest.session, template: Template(some))).value == .ok)
     let types = many.map(\.type)

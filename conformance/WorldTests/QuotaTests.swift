@@ -244,7 +244,8 @@ extension WorldSuite {
     func associatedData() throws {
       let world = try World("memory-limit = 4M\n")
       let guest = try world.guest()
-      let key = try guest.create(Sample.aes([UInt8](repeating: 1, count: 32), [.onToken, .open, .flag(.encrypt, true)]))
+      let key = try guest.create(
+        Sample.aes([UInt8](repeating: 1, count: 32), [.onToken, .open, .flag(.encrypt, true)]))
       let raw = try stalling(world)
       let mechanism = Mechanism(
         .aesGCM, .gcm(iv: ShortBytes([UInt8](repeating: 3, count: 12)), aad: [], tagBitCount: 128))
@@ -278,10 +279,12 @@ extension WorldSuite {
       let requests: [TokenOperation] = [.findObjects, .createObject]
       for operation in requests {
         #expect(
-          guest.ask(operation, TemplateRequest(session: guest.session, template: Template(many))).value == .argumentsBad)
+          guest.ask(operation, TemplateRequest(session: guest.session, template: Template(many))).value == .argumentsBad
+        )
       }
       #expect(
-        guest.ask(.copyObject, ObjectRequest(session: guest.session, object: 1, template: Template(many))).value == .argumentsBad)
+        guest.ask(.copyObject, ObjectRequest(session: guest.session, object: 1, template: Template(many))).value
+          == .argumentsBad)
       #expect(try guest.find([.text(.label, "none")]).isEmpty)
     }
 
