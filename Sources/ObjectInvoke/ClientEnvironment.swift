@@ -120,27 +120,3 @@ public final class ClientEnvironment: Sendable {
     for object in objects.values { object.released() }
   }
 }
-
-/// So many bytes of something, and how many of them are taken.
-final class ByteQuota: MemoryAccount, Sendable {
-  private let limit: Int
-  private let used = Atomic<Int>(0)
-
-  init(_ limit: Int) { self.limit = limit }
-
-  var taken: Int { used.load(ordering: .relaxed) }
-
-  /// False when the limit would be passed.
-  func take(_ count: Int) -> Bool {
-    guard count >= 0, count <= limit else { return false }
-    if used.wrappingAdd(count, ordering: .relaxed).newValue > limit {
-      used.wrappingSubtract(count, ordering: .relaxed)
-      return false
-    }
-    return true
-  }
-
-  func giveBack(_ count: Int) {
-    used.wrappingSubtract(count, ordering: .relaxed)
-  }
-}

@@ -8,8 +8,8 @@ public struct WireWriter: ~Copyable {
   private var base: UnsafeMutableRawPointer
   private var capacity: Int
   private var ownsMemory: Bool
-  // Not counted: a reply is written for every call.
-  private unowned(unsafe) let account: (any MemoryAccount)?
+  // Without a count of references: a reply is written for every call.
+  private let account: Unmanaged<ByteQuota>?
   /// The number of bytes written.
   public private(set) var count = 0
   /// The number of bytes a message may have.
@@ -22,17 +22,17 @@ public struct WireWriter: ~Copyable {
   /// Memory of its own counts in `account`, which must outlive the writer, for as long as it is held; a message for which
   /// the account has nothing left has overflowed.
   public init(
-    into memory: UnsafeMutableRawBufferPointer, limit: Int = 1 << 26, account: (any MemoryAccount)? = nil
+    into memory: UnsafeMutableRawBufferPointer, limit: Int = 1 << 26, account: ByteQuota? = nil
   ) {
     base = memory.baseAddress ?? UnsafeMutableRawPointer(bitPattern: 1)!
     capacity = memory.count
     ownsMemory = false
     self.limit = limit
-    self.account = account
+    self.account = account.map { Unmanaged.passUnretained($0) }
   }
 
   /// A writer in memory of its own.
-  public init(limit: Int = 1 << 26, account: (any MemoryAccount)? = nil) {
+  public init(limit: Int = 1 << 26, account: ByteQuota? = nil) {
     self.init(into: UnsafeMutableRawBufferPointer(start: nil, count: 0), limit: limit, account: account)
   }
 
@@ -40,10 +40,10 @@ public struct WireWriter: ~Copyable {
     if ownsMemory { Self.giveUp(base, capacity, account) }
   }
 
-  private static func giveUp(_ memory: UnsafeMutableRawPointer, _ byteCount: Int, _ account: (any MemoryAccount)?) {
+  private static func giveUp(_ memory: UnsafeMutableRawPointer, _ byteCount: Int, _ account: Unmanaged<ByteQuota>?) {
     explicit_bzero(memory, byteCount)
     free(memory)
-    account?.giveBack(byteCount)
+    account?._withUnsafeGuaranteedRef { $0.giveBack(byteCount) }
   }
 
   /// Whether the message still lies in the memory that was lent.
@@ -65,12 +65,12 @@ public struct WireWriter: ~Copyable {
       return false
     }
     let newCapacity = max(needed, min(limit, max(256, capacity &* 2)))
-    guard account?.take(newCapacity) ?? true else {
+    guard account?._withUnsafeGuaranteedRef({ $0.take(newCapacity) }) ?? true else {
       overflowed = true
       return false
     }
     guard let memory = malloc(newCapacity) else {
-      account?.giveBack(newCapacity)
+      account?._withUnsafeGuaranteedRef { $0.giveBack(newCapacity) }
       overflowed = true
       return false
     }
