@@ -82,16 +82,7 @@ import Wire
 
   @Test("memory of a writer's own counts in its account while it is held, and a message ends where the account does")
   func account() {
-    final class Account: MemoryAccount {
-      var taken = 0
-      func take(_ byteCount: Int) -> Bool {
-        guard taken + byteCount <= 5000 else { return false }
-        taken += byteCount
-        return true
-      }
-      func giveBack(_ byteCount: Int) { taken -= byteCount }
-    }
-    let account = Account()
+    let account = ByteQuota(5000)
     func write(_ count: Int) -> (overflowed: Bool, taken: Int) {
       var memory = [UInt8](repeating: 0, count: 16)
       return memory.withUnsafeMutableBytes { lent in
