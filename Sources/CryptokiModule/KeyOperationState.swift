@@ -89,7 +89,8 @@ final class KeyOperationState {
     case .aesGCM, .rsaOAEP: held.request.mechanism.parameters = .none
     default: break
     }
-    if !hasParts { return }
+    // A question for a length may have begun a local operation without giving it a part.
+    if !hasParts, case .here = stage { return }
     (stage, gathered, hasParts, taken, given) = (.here, [], false, 0, 0)
   }
 

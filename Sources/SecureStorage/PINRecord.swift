@@ -24,11 +24,18 @@ public struct PINStatus: Equatable, Sendable {
   public var isLocked: Bool { remaining == 0 }
 }
 
+/// Which PIN a role has, without the PIN: another one that is set, also the same again, has another identity.
+public struct PINIdentity: Equatable, Sendable {
+  let salt: [UInt8]
+}
+
 /// A new PIN with its stretching done, to be written with `Transaction.setPIN`.
 public struct PreparedPIN: Sendable {
   let token: UInt32
   let role: PINRole
   let record: PINRecord
+  /// The PIN that it may take the place of; nil: of any.
+  let replaced: PINIdentity?
 }
 
 /// The price of one try: scrypt's parameters.

@@ -135,21 +135,28 @@ extension SecureStore {
     try setPIN(try preparePIN(token, role, pin: pin, tokenKey: tokenKey, limit: limit))
   }
 
-  /// Gives a role the PIN that `preparePIN` made.
+  /// Gives a role the PIN that `preparePIN` made. Throws `.pinIncorrect` or `.pinLocked` when what it was to replace is no
+  /// longer there, or has been locked.
   public func setPIN(_ prepared: PreparedPIN) throws(StorageError) {
     try commit(anchor: .againstPowerLoss) { (transaction) throws(StorageError) in try transaction.setPIN(prepared) }
   }
 
+  /// Which PIN a role has; nil when it has none. Throws `.corrupt`.
+  public func pinIdentity(_ token: UInt32, _ role: PINRole) throws(StorageError) -> PINIdentity? {
+    try reading { () throws(StorageError) in try storedPIN(token, role).map { PINIdentity(salt: $0.salt) } }
+  }
+
   /// Does the slow part of setting a PIN, to be written by `setPIN`, or together with other changes by
-  /// `Transaction.setPIN`.
+  /// `Transaction.setPIN`: in the place of any PIN, or of `replaced` only, unless it has been locked meanwhile.
   public func preparePIN(
-    _ token: UInt32, _ role: PINRole, pin: SecretBytes, tokenKey: SecretBytes, limit: UInt32 = 10
+    _ token: UInt32, _ role: PINRole, pin: SecretBytes, tokenKey: SecretBytes, limit: UInt32 = 10,
+    replacing replaced: PINIdentity? = nil
   ) throws(StorageError) -> PreparedPIN {
     let record = try pins.whileStretching { () throws(StorageError) in
       try PINRecord(
         pin: pin, tokenKey: tokenKey, cost: pins.cost, limit: limit, token: token, role: role, keys: keys)
     }
-    return PreparedPIN(token: token, role: role, record: record)
+    return PreparedPIN(token: token, role: role, record: record, replaced: replaced)
   }
 
   func storedPIN(_ token: UInt32, _ role: PINRole) throws(StorageError) -> PINRecord? {

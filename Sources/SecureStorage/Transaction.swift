@@ -119,6 +119,12 @@ public struct Transaction: ~Copyable {
 
   /// Writes a PIN that `SecureStore.preparePIN` made; the try counter starts at 0.
   public func setPIN(_ pin: PreparedPIN) throws(StorageError) {
+    if let replaced = pin.replaced {
+      guard let now = try pinRecord(pin.token, pin.role), now.salt == replaced.salt else {
+        throw .pinIncorrect(remaining: 1)
+      }
+      if now.status.isLocked { throw .pinLocked }
+    }
     store.pins.forget(PINUnlocking.Name(token: pin.token, role: pin.role))
     try put(pin.record, pin.token, pin.role)
   }

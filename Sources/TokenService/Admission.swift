@@ -78,6 +78,9 @@ struct Admissions {
 }
 
 extension Token {
+  /// Bytes of the attributes of a key whose admission is kept.
+  private static let longestKept = 1 << 14
+
   /// That the client may do what it intends in this session, which is noted with it. Throws what forbids it.
   func admission(
     _ intention: Intention, _ client: Client, in session: SessionReference
@@ -99,8 +102,8 @@ extension Token {
       throw .keyHandleInvalid
     }
     let admission = try Admission(intention, key, objectChanges: objectChanges)
-    // A key that asks for the PIN asks each time.
-    if !key.asksForPIN {
+    // A key that asks for the PIN asks each time. What is kept keeps the object, also when that has been destroyed.
+    if !key.asksForPIN, key.attributes.encoded.count <= Self.longestKept {
       client.reading { if $0.changes == changes { $0.keep(admission) } }
     }
     return admission

@@ -66,7 +66,14 @@ public final class Client: Sendable {
   struct State {
     /// Bytes of the attributes and secrets of its session objects, and as many of what its operations hold back or gather.
     let byteLimit: Int
-    var role = Role.nobody { didSet { forgetAdmissions() } }
+    var role = Role.nobody {
+      didSet {
+        loginNumber &+= 1
+        forgetAdmissions()
+      }
+    }
+    /// Counts logins and logouts.
+    private(set) var loginNumber: UInt64 = 0
     /// The security officer's means to give the user a PIN.
     var tokenKey: SecretBytes?
     var sessions: [UInt32: Session] = [:]

@@ -80,7 +80,7 @@ extension Token {
     let key = started.admission.key
     if key.asksForPIN {
       let session = request.session
-      try refusing { () throws(ReturnValue) in try useAuthorization(function, key, in: session, client) }
+      _ = try refusing { () throws(ReturnValue) in try useAuthorization(function, key, in: session, client) }
     }
     return started.operation
   }

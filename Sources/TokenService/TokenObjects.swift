@@ -49,6 +49,17 @@ extension Token {
   func add(
     _ new: consuming [NewObject], for client: Client, in entry: Entry
   ) throws(ReturnValue) -> [UInt64] {
+    guard client.role == .nobody, new.contains(where: { $0.attributes.bool(.token) }) else {
+      return try place(new, for: client, in: entry)
+    }
+    // One at a time: those under way do not show in what `checkRoom` counts.
+    let new = consume new
+    return try serially { () throws(ReturnValue) in try place(new, for: client, in: entry) }
+  }
+
+  private func place(
+    _ new: consuming [NewObject], for client: Client, in entry: Entry
+  ) throws(ReturnValue) -> [UInt64] {
     var sealed: [StoredObject] = []
     if new.contains(where: { $0.attributes.bool(.token) }) { sealed = try storeTokenObjects(&new, entry, client) }
     var stored = sealed.makeIterator()

@@ -46,27 +46,30 @@ extension Token {
     }
   }
 
-  /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
+  /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for. Answers the number of the login
+  /// under which it was given.
+  @discardableResult
   func useAuthorization(
     _ function: KeyFunction, _ key: Object, in session: SessionReference, _ client: Client
-  ) throws(ReturnValue) {
-    guard key.asksForPIN else { return }
+  ) throws(ReturnValue) -> UInt64 {
+    guard key.asksForPIN else { return 0 }
     let wanted = Client.Authorization(function: function, key: key.handle)
     let number = session.number
-    try client.withState { (state) throws(ReturnValue) in
+    return try client.withState { (state) throws(ReturnValue) in
       guard state.sessions[number]?.authorized == wanted else { throw .userNotLoggedIn }
       state.sessions[number]?.authorized = nil
+      return state.loginNumber
     }
   }
 
-  /// Gives back the login of an operation that has to be asked for again with more room.
+  /// Gives back the login of an operation that has to be asked for again with more room, unless it has ended meanwhile.
   private func returnAuthorization(
-    _ function: KeyFunction, _ key: Object, in session: SessionReference, _ client: Client
+    _ function: KeyFunction, _ key: Object, in session: SessionReference, of loginNumber: UInt64, _ client: Client
   ) {
     guard key.asksForPIN else { return }
     let authorization = Client.Authorization(function: function, key: key.handle)
     let number = session.number
-    client.reading { $0.sessions[number]?.authorized = authorization }
+    client.reading { if $0.loginNumber == loginNumber { $0.sessions[number]?.authorized = authorization } }
   }
 
   /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been
@@ -101,9 +104,10 @@ extension Token {
   ) throws(Refusal) {
     let function = request.function
     var started = try start(function, request.key, request.mechanism, in: request.session, client)
+    var loginNumber: UInt64 = 0
     if started.admission.key.asksForPIN {
       do throws(ReturnValue) {
-        try useAuthorization(function, started.admission.key, in: request.session, client)
+        loginNumber = try useAuthorization(function, started.admission.key, in: request.session, client)
       } catch {
         throw Refusal(error)
       }
@@ -129,7 +133,7 @@ extension Token {
       try end(&started.operation, &last, &bulk)
     } catch {
       if error.value == .bufferTooSmall {
-        returnAuthorization(function, started.admission.key, in: request.session, client)
+        returnAuthorization(function, started.admission.key, in: request.session, of: loginNumber, client)
       }
       throw error
     }
@@ -284,7 +288,9 @@ extension Token {
     let started = try start(request.function, request.key, request.mechanism, in: request.session, client)
     let key = started.admission.key
     try checkRoom(for: started.operation, bulk)
-    try refusing { () throws(ReturnValue) in try useAuthorization(request.function, key, in: request.session, client) }
+    _ = try refusing { () throws(ReturnValue) in
+      try useAuthorization(request.function, key, in: request.session, client)
+    }
     let active = ActiveOperation(started.operation, .function(request.function), usesPrivateKey: key.isPrivate)
     do throws(Refusal) {
       try feed(active, &bulk, client)

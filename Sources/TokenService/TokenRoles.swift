@@ -121,6 +121,7 @@ extension Token {
       }
       reading { state in
         state.record = record
+        for object in state.objects.all { object.material?.drop() }
         state.objects.removeAll()
         state.sealed = []
         state.privateKey = nil
@@ -160,10 +161,12 @@ extension Token {
     let role: PINRole = entry.role == .securityOfficer ? .securityOfficer : .user
     guard request.session.isReadWrite else { throw .sessionReadOnly }
     guard Self.pinByteCounts.contains(request.newPIN.count) else { throw .pinLenRange }
+    // Before the old PIN is tried: one that the security officer sets meanwhile is not undone by who knows the old one.
+    let old = try storing { () throws(StorageError) in try store.pinIdentity(slot, role) }
     let tokenKey = try unlock(role, request.oldPIN)
     let pin = SecretBytes(copying: request.newPIN)
     let prepared = try storing { () throws(StorageError) in
-      try store.preparePIN(slot, role, pin: pin, tokenKey: tokenKey)
+      try store.preparePIN(slot, role, pin: pin, tokenKey: tokenKey, replacing: old)
     }
     try put(prepared, entry, client) { (_) throws(ReturnValue) in }
   }
@@ -290,6 +293,8 @@ extension Token {
 
   func logOut(_ client: Client) {
     client.reading { state in
+      // Of a client that has gone there is nothing left, and a later one may have its number.
+      if state.isGone { return }
       state.logOut()
       forget(user: client)
     }

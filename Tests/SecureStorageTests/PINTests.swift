@@ -165,6 +165,25 @@ struct PINTests {
     #expect(locked.load(ordering: .relaxed) == 30)
   }
 
+  @Test("a PIN that was to replace another one does not replace a third, nor a lock")
+  func replacing() throws {
+    let store = try filled()
+    func prepared(_ pin: String) throws -> PreparedPIN {
+      let old = try store.pinIdentity(1, .user)
+      return try store.preparePIN(1, .user, pin: secret(pin), tokenKey: tokenKey, replacing: old)
+    }
+    try store.setPIN(try prepared("second"))
+    let late = try prepared("attacker's")
+    // The officer's, without regard to what there was.
+    try store.setPIN(1, .user, pin: secret("officer's gift"), tokenKey: tokenKey)
+    #expect(throws: StorageError.pinIncorrect(remaining: 1)) { try store.setPIN(late) }
+    #expect(try store.unlock(1, .user, pin: secret("officer's gift")).matches(tokenKey))
+    let locked = try prepared("after the lock")
+    while try store.pinStatus(1, .user)?.isLocked == false { _ = try? store.unlock(1, .user, pin: secret("wrong")) }
+    #expect(throws: StorageError.pinLocked) { try store.setPIN(locked) }
+    #expect(try store.pinStatus(1, .user)?.isLocked == true)
+  }
+
   @Test("a PIN can be set together with other changes, or not at all")
   func preparedPIN() throws {
     let store = try workshop.open()

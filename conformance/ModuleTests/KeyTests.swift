@@ -121,6 +121,32 @@ extension ModuleSuite {
       #expect(plain == data, "\(type)")
     }
 
+    @Test("an operation after one that was asked for a length only has its own parameters")
+    func parametersOfTheirOwn() {
+      let session = module.openAsUser()
+      let keys = rsaPair(session)
+      var (first, second) = (CK_RSA_PKCS_OAEP_PARAMS(), CK_RSA_PKCS_OAEP_PARAMS())
+      (first.hashAlg, first.mgf, first.source) = (CKM_SHA_1, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED)
+      (second.hashAlg, second.mgf, second.source) = (CKM_SHA256, CKG_MGF1_SHA256, CKZ_DATA_SPECIFIED)
+      var (data, count): ([UInt8], CK_ULONG) = ([1, 2, 3], 0)
+      withMechanism(CKM_RSA_PKCS_OAEP, first) { mechanism in
+        #expect(p11.C_EncryptInit!(session, mechanism, keys.0) == CKR_OK)
+        #expect(p11.C_EncryptUpdate!(session, &data, 3, nil, &count) == CKR_OK)
+        var encrypted = [UInt8](repeating: 0, count: 256)
+        count = 256
+        #expect(p11.C_Encrypt!(session, &data, 3, &encrypted, &count) == CKR_OK)
+      }
+      withMechanism(CKM_RSA_PKCS_OAEP, second) { mechanism in
+        #expect(p11.C_EncryptInit!(session, mechanism, keys.0) == CKR_OK)
+        var encrypted = [UInt8](repeating: 0, count: 256)
+        count = 256
+        #expect(p11.C_EncryptUpdate!(session, &data, 3, &encrypted, &count) == CKR_OK)
+        count = 256
+        #expect(p11.C_EncryptFinal!(session, &encrypted, &count) == CKR_OK)
+        #expect(decrypt(session, mechanism, keys.1, encrypted) == (CKR_OK, data))
+      }
+    }
+
     @Test("AES encrypts and decrypts in every mode")
     func aes() {
       let session = module.openAsUser()
