@@ -57,7 +57,7 @@ def duration(microseconds, _):
 
 
 def size(kibibytes, _):
-    return f"{kibibytes / 1024:g} MiB" if kibibytes >= 1024 else f"{kibibytes:g} KiB"
+    return f"{kibibytes:,g} KiB"
 
 
 def main(source, target):
