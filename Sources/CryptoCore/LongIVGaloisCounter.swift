@@ -45,16 +45,29 @@ final class LongIVGaloisCounter {
       try hash.absorb(input)
       return try data.apply(input, into: output)
     }
-    var piece = [UInt8](repeating: 0, count: min(input.count, 4096))
-    var span = piece.mutableSpan
-    try span.withUnsafeMutableBytes { (piece) throws(CryptoError) in
+    var done = 0
+    try Self.forEachPiece(of: input) { (piece, scratch) throws(CryptoError) in
+      try data.apply(piece, into: scratch.baseAddress)
+      try hash.absorb(UnsafeRawBufferPointer(scratch))
+      (output + done).copyMemory(from: scratch.baseAddress!, byteCount: scratch.count)
+      done += scratch.count
+    }
+  }
+
+  /// Lends `bytes` piece by piece, each with as much memory of this process alone to work in.
+  private static func forEachPiece(
+    of bytes: UnsafeRawBufferPointer,
+    _ body: (UnsafeRawBufferPointer, UnsafeMutableRawBufferPointer) throws(CryptoError) -> Void
+  ) throws(CryptoError) {
+    var memory = [UInt8](repeating: 0, count: min(bytes.count, 4096))
+    var span = memory.mutableSpan
+    try span.withUnsafeMutableBytes { (memory) throws(CryptoError) in
       var done = 0
-      while done < input.count {
-        let count = min(input.count - done, piece.count)
-        let ciphertext = UnsafeRawBufferPointer(rebasing: piece[..<count])
-        try data.apply(UnsafeRawBufferPointer(rebasing: input[done..<done + count]), into: piece.baseAddress)
-        try hash.absorb(ciphertext)
-        (output + done).copyMemory(from: ciphertext.baseAddress!, byteCount: count)
+      while done < bytes.count {
+        let count = min(bytes.count - done, memory.count)
+        try body(
+          UnsafeRawBufferPointer(rebasing: bytes[done..<done + count]),
+          UnsafeMutableRawBufferPointer(rebasing: memory[..<count]))
         done += count
       }
     }
@@ -103,16 +116,9 @@ final class LongIVGaloisCounter {
     }
 
     func absorb(_ bytes: UnsafeRawBufferPointer) throws(CryptoError) {
-      var scratch = [UInt8](repeating: 0, count: min(bytes.count, 4096))
-      var span = scratch.mutableSpan
-      try span.withUnsafeMutableBytes { (scratch) throws(CryptoError) in
-        var done = 0
-        while done < bytes.count {
-          let count = min(bytes.count - done, scratch.count)
-          try keyStream.apply(UnsafeRawBufferPointer(rebasing: bytes[done..<done + count]), into: scratch.baseAddress)
-          let part = UnsafeRawBufferPointer(rebasing: scratch[..<count])
-          done += try transform(context, part, into: scratch.baseAddress)
-        }
+      try LongIVGaloisCounter.forEachPiece(of: bytes) { (piece, scratch) throws(CryptoError) in
+        try keyStream.apply(piece, into: scratch.baseAddress)
+        _ = try transform(context, UnsafeRawBufferPointer(scratch), into: scratch.baseAddress)
       }
     }
 
