@@ -109,7 +109,7 @@ public final class InvokeClient: Sendable {
       } else {
         answer = try channel.perform(object, operation, options, writer, input, output)
       }
-      if answer.errno != 0 { throw .refused(answer.errno) }
+      if answer.errno != 0 { throw refusal(answer.errno) }
       return InvokeAnswer(
         result: answer.result, outputByteCount: answer.outputByteCount, message: answer.message, channel: channel,
         ownedMessage: answer.ownedMessage.take(), descriptors: DescriptorList())
@@ -188,7 +188,7 @@ public final class InvokeClient: Sendable {
         head, body: UnsafeRawBufferPointer(payload.bytes), descriptors: descriptors)
     }
 
-    guard answer.head.errno == 0 else { throw .refused(answer.head.errno) }
+    guard answer.head.errno == 0 else { throw refusal(answer.head.errno) }
     let messageByteCount = Int(answer.head.messageByteCount)
     guard let payload = answer.payload.take(), messageByteCount <= payload.count,
       UInt64(payload.count - messageByteCount) == answer.head.bulkByteCount,
@@ -201,6 +201,12 @@ public final class InvokeClient: Sendable {
       result: answer.head.result, outputByteCount: outputByteCount,
       message: UnsafeRawBufferPointer(rebasing: bytes[..<messageByteCount]), channel: nil,
       ownedMessage: payload, descriptors: answer.descriptors.takeAll())
+  }
+
+  /// Why the server did not carry out an invocation. Where another thread has ended the connection meanwhile, the server
+  /// gave up for that reason, whatever errno it came to, and may have told so before this thread looked for itself.
+  private func refusal(_ code: Int32) -> InvokeError {
+    state.isOpen ? .refused(code) : .peerGone
   }
 
   // MARK: Shared memory

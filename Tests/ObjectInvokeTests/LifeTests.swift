@@ -144,6 +144,23 @@ extension ObjectInvokeTests {
       #expect(becomesTrue { noneBeyond(before.1) })
     }
 
+    @Test("an invocation in progress when another thread closes the connection says that the other side has gone")
+    func closingMeanwhile() throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      let client = try server.connect()
+      #expect(try echoes(client, message: [1], input: [2]))
+      let root = server.rootList.objects.withLock { $0[0] }
+      try startThread(name: "closer") {
+        while !root.hasBegun.load(ordering: .acquiring) { usleep(100) }
+        client.close()
+      }
+      // The server sees the end first and answers, long before the client looks for itself.
+      #expect(throws: InvokeError.peerGone) {
+        _ = try client.invoke(ObjectReference.root, Operation.outlast) { _ in }.result
+      }
+    }
+
     @Test("descriptors travel both ways, with payloads of any length", arguments: [0, 10, 70000, 5 << 20])
     func descriptors(count: Int) throws {
       let server = try TestServer()

@@ -38,6 +38,8 @@ enum Operation {
   static let heldSum: UInt32 = 14
   /// Writes the input to the output with every bit turned, asking for a byte more room than it uses.
   static let invert: UInt32 = 15
+  /// Says that it has begun, and gives up when the client has gone.
+  static let outlast: UInt32 = 16
 }
 
 final class TestObject: InvocableObject {
@@ -128,6 +130,10 @@ final class TestObject: InvocableObject {
         for index in piece.indices { room[index] = ~piece[index] }
         try call.commitOutput(piece.count)
       }
+    case Operation.outlast:
+      hasBegun.store(true, ordering: .releasing)
+      while !call.client.hasGone { usleep(100) }
+      throw InvocationError.peerGone
     case Operation.die:
       _exit(9)
     default:
