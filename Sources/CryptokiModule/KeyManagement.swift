@@ -17,12 +17,9 @@ public func C_GenerateKey(
     let request = MakeKey(
       session: session.announced(), mechanism: try Mechanism(reading: mechanism),
       template: try readTemplate(template, count))
-    // A secret key is random bytes: what takes long is to make it durable.
-    let isOnToken = request.template.withEntries { template in
-      template.contains { $0.type == .token && template[$0].first == 1 }
-    }
+    // A secret key is random bytes: nothing of it takes long but to make it durable.
     key.pointee = try session.slot.request(
-      .generateKey, request, options: isOnToken ? .long : [], reading: readHandle)
+      .generateKey, request, options: .making(request.template), reading: readHandle)
   }
 }
 

@@ -1,5 +1,6 @@
 public import CCryptoki
 import Cryptoki
+import ObjectInvoke
 import TokenProtocol
 import Wire
 
@@ -12,7 +13,8 @@ public func C_CreateObject(
   inSession(session) { (session, _) throws(ReturnValue) in
     let object = try place(object)
     let request = TemplateRequest(session: session.announced(), template: try readTemplate(template, count))
-    object.pointee = try session.slot.request(.createObject, request, options: .secret, reading: readHandle)
+    object.pointee = try session.slot.request(
+      .createObject, request, options: .making(request.template).union(.secret), reading: readHandle)
   }
 }
 
@@ -26,7 +28,23 @@ public func C_CopyObject(
     try session.restricted.refuseChange(of: object)
     let request = ObjectRequest(
       session: session.announced(), object: UInt64(object), template: try readTemplate(template, count))
-    newObject.pointee = try session.slot.request(.copyObject, request, reading: readHandle)
+    newObject.pointee = try session.slot.request(
+      .copyObject, request, options: .making(request.template).union(.changing(object)), reading: readHandle)
+  }
+}
+
+extension InvokeOptions {
+  /// Of a request for a new object: what goes to the token is made durable, which takes long.
+  static func making(_ template: Template) -> InvokeOptions {
+    let isOnToken = template.withEntries { entries in
+      entries.contains { $0.type == .token && entries[$0].first == 1 }
+    }
+    return isOnToken ? .long : []
+  }
+
+  /// Of a request that changes or destroys an object.
+  static func changing(_ object: CK_OBJECT_HANDLE) -> InvokeOptions {
+    ObjectHandles.isOfTokenObject(UInt64(object)) ? .long : []
   }
 }
 
@@ -41,7 +59,8 @@ public func C_DestroyObject(_ session: CK_SESSION_HANDLE, _ object: CK_OBJECT_HA
     if RestrictedObjects.isHandle(object) {
       return session.slot.connection.client.release(try session.restricted.remove(object))
     }
-    try session.slot.request(.destroyObject, ObjectRequest(session: session.announced(), object: UInt64(object)))
+    let request = ObjectRequest(session: session.announced(), object: UInt64(object))
+    try session.slot.request(.destroyObject, request, options: .changing(object))
     session.slot.keys.remove(UInt64(object))
   }
 }
@@ -111,7 +130,7 @@ public func C_SetAttributeValue(
     try session.restricted.refuseChange(of: object)
     let request = ObjectRequest(
       session: session.announced(), object: UInt64(object), template: try readTemplate(template, count))
-    try session.slot.request(.setAttributes, request)
+    try session.slot.request(.setAttributes, request, options: .changing(object))
   }
 }
 

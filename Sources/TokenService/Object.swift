@@ -72,14 +72,6 @@ final class Object: Sendable {
   var asksForPIN: Bool { description?.usage.contains(.alwaysAuthenticate) ?? false }
 }
 
-/// Handles of token objects come from the store's ids, those of session objects from a counter: even and odd, so that
-/// neither is ever used again for the other.
-enum ObjectHandles {
-  static func ofTokenObject(_ storeID: UInt64) -> UInt64 { storeID &* 2 &+ 2 }
-  static func storeID(_ handle: UInt64) -> UInt64 { (handle &- 2) / 2 }
-  static func ofSessionObject(_ number: UInt64) -> UInt64 { number &* 2 &+ 1 }
-}
-
 /// Gives out handles of session objects, each once.
 final class SessionHandles: Sendable {
   private let count = Atomic<UInt64>(0)

@@ -31,8 +31,11 @@ public final class Token: Sendable {
   let state: Mutex<State>
   /// Of the token's objects, all of them: readable without the lock.
   let objectChanges: ChangeNumber
-  /// Held by whoever changes or removes an object or the roles, so that such changes happen one after another.
+  /// Held by whoever changes the roles, and by guests who add to the token, so that such changes happen one after another.
   let changing = Mutex<Void>(())
+  /// Held by whoever changes an object or removes one of the token's, by its handle: changes of one object happen one after
+  /// another, those of different ones share commits.
+  private let objectLocks = InlineArray<64, Mutex<Void>> { _ in Mutex(()) }
   /// Counts initialisations, so that what began before one is not put in place after it: see `Entry`. Changed with the
   /// token's lock held.
   let epoch = Atomic<UInt64>(0)
@@ -221,6 +224,15 @@ public final class Token: Sendable {
     watch(object)
     if object.isPrivate, object.isToken, reading({ $0.privateKey == nil }) { material.drop() }
     return kept
+  }
+
+  /// Runs `body` while nobody else changes or removes this object.
+  func changing<R>(_ handle: UInt64, _ body: () throws(ReturnValue) -> R) throws(ReturnValue) -> R {
+    let place = Int(truncatingIfNeeded: handle / 2 % UInt64(objectLocks.count))
+    let result: Result<R, ReturnValue> = objectLocks[place].withLock { _ in
+      do throws(ReturnValue) { return .success(try body()) } catch { return .failure(error) }
+    }
+    return try result.get()
   }
 
   func keysChanged() { onKeyChange() }

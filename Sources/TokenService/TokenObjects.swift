@@ -264,7 +264,17 @@ extension Token {
   /// C_SetAttributeValue.
   func change(_ request: ObjectRequest, _ client: Client) throws(ReturnValue) {
     let entry = try enter(request.session, client)
-    try serially { () throws(ReturnValue) in
+    if entry.role == .nobody, ObjectHandles.isOfTokenObject(request.object) {
+      // Guests one at a time: see `add`.
+      try serially { () throws(ReturnValue) in try change(request, client, entry) }
+    } else {
+      try change(request, client, entry)
+    }
+    keysChanged()
+  }
+
+  private func change(_ request: ObjectRequest, _ client: Client, _ entry: Entry) throws(ReturnValue) {
+    try changing(request.object) { () throws(ReturnValue) in
       try completing(entry, client) { (_) throws(ReturnValue) in }
       let object = try object(request.object, for: client, .objectHandleInvalid)
       if object.isToken, !request.session.isReadWrite { throw .sessionReadOnly }
@@ -278,12 +288,12 @@ extension Token {
       if object.isToken {
         if changed.byteCount > object.byteCount { try checkRoom(for: [changed.attributes], client) }
         try update(changed)
-        reading { $0.objects.insert(changed) }
+        // An initialisation may have removed it.
+        reading { if $0.objects[object.handle] === object { $0.objects.insert(changed) } }
       } else {
         try client.withState { (state) throws(ReturnValue) in try state.replace(changed) }
       }
     }
-    keysChanged()
   }
 
   private func update(_ object: Object) throws(ReturnValue) {
@@ -297,10 +307,20 @@ extension Token {
       privatePart = .replaced(content, key)
     }
     let publicPart = StoredForm.publicPart(object.attributes)
-    _ = try storing { () throws(StorageError) in
-      try store.commit { (transaction) throws(StorageError) in
-        try transaction.update(id, of: slot, publicPart: publicPart, privatePart: privatePart)
-      }
+    try committing { (transaction) throws(StorageError) in
+      _ = try transaction.update(id, of: slot, publicPart: publicPart, privatePart: privatePart)
+    }
+  }
+
+  /// Makes a change of an object durable. Throws CKR_OBJECT_HANDLE_INVALID when an initialisation has removed it.
+  private func committing(
+    _ change: (borrowing Transaction) throws(StorageError) -> Void
+  ) throws(ReturnValue) {
+    do throws(StorageError) {
+      try store.commit(change)
+    } catch {
+      if case .notFound = error { throw .objectHandleInvalid }
+      throw error.returnValue
     }
   }
 
@@ -317,14 +337,12 @@ extension Token {
       return true
     }
     if isDone { return }
-    try serially { () throws(ReturnValue) in
+    try changing(request.object) { () throws(ReturnValue) in
       let object = try object(request.object, for: client, .objectHandleInvalid)
       guard object.attributes.bool(.destroyable) else { throw .actionProhibited }
       guard request.session.isReadWrite else { throw .sessionReadOnly }
       let id = ObjectHandles.storeID(object.handle)
-      try storing { () throws(StorageError) in
-        try store.commit { (transaction) throws(StorageError) in try transaction.delete(id, of: slot) }
-      }
+      try committing { (transaction) throws(StorageError) in try transaction.delete(id, of: slot) }
       _ = reading { $0.objects.remove(object.handle) }
       object.material?.drop()
     }

@@ -334,7 +334,7 @@ extension Token {
     }
   }
 
-  /// Runs `body` while nobody else changes objects or roles.
+  /// Runs `body` while nobody else changes roles, and no guest adds to the token.
   func serially<R>(_ body: () throws(ReturnValue) -> R) throws(ReturnValue) -> R {
     let result: Result<R, ReturnValue> = changing.withLock { _ in
       do throws(ReturnValue) {

@@ -5,6 +5,7 @@ import Synchronization
 import Testing
 import TokenProtocol
 
+@testable import SecureStorage
 @testable import TokenService
 
 /// Runs `body` on `count` threads and waits for all of them.
@@ -96,6 +97,70 @@ struct ConcurrencyTests {
     try user.destroy(key)
     #expect(throws: ReturnValue.keyHandleInvalid) { _ = try token.key(of: object) }
     #expect(throws: ReturnValue.objectHandleInvalid) { _ = try token.secrets(of: object) }
+  }
+
+  /// Makes `count` requests, each on a thread of its own, so that all of them come while a commit is under way. Answers what
+  /// they are answered, how many of them waited for the store, and how many commits were made for them.
+  private func together(
+    _ bench: TokenBench, _ count: Int, _ request: @escaping @Sendable (Int) throws(ReturnValue) -> Void
+  ) -> (values: [ReturnValue], inLine: Int, commits: UInt64) {
+    let store = bench.token.token.store
+    func withMonitor<R>(_ body: () -> R) -> R {
+      store.monitor.lock()
+      defer { store.monitor.unlock() }
+      return body()
+    }
+    let before = store.transactionCount
+    let mayEnd = Atomic<Bool>(false)
+    let commit = Waiter { () throws(ReturnValue) in
+      try storing { () throws(StorageError) in
+        try store.commit { (_) throws(StorageError) in
+          while !mayEnd.load(ordering: .acquiring) { usleep(1000) }
+        }
+      }
+    }
+    while !withMonitor({ store.isWriting }) { usleep(1000) }
+    let waiters = (0..<count).map { index in Waiter { () throws(ReturnValue) in try request(index) } }
+    for waiter in waiters { waiter.waitUntilItWaits() }
+    let inLine = withMonitor { store.waitingWriters.count }
+    mayEnd.store(true, ordering: .releasing)
+    #expect(commit.value == .ok)
+    return (waiters.map(\.value), inLine, store.transactionCount - before)
+  }
+
+  @Test("changes of different objects, and their destructions, share a commit")
+  func sharedCommits() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let keys = try (0..<8).map { _ in try user.aes([.onToken]) }
+    let sessions = keys.indices.map { user.inSession(UInt32($0 + 10)) }
+    let changed = together(bench, 8) { (index) throws(ReturnValue) in
+      try sessions[index].set(keys[index], [.text(.label, "changed")])
+    }
+    #expect(changed == (Array(repeating: .ok, count: 8), 8, 1))
+    #expect(Set(try user.find([.text(.label, "changed")])) == Set(keys))
+    let destroyed = together(bench, 8) { (index) throws(ReturnValue) in
+      try sessions[index].destroy(keys[index])
+    }
+    #expect(destroyed == (Array(repeating: .ok, count: 8), 8, 1))
+    #expect(try user.find([.of(.secretKey)]) == [])
+  }
+
+  @Test("changes of one object happen one after another: none is lost, and a destruction is the last")
+  func changesOfOneObject() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let key = try user.aes([.onToken])
+    let sessions = [user.inSession(10), user.inSession(11)]
+    let changes: [[Attribute]] = [[.text(.label, "one")], [.bytes(.id, [1, 2])]]
+    let changed = together(bench, 2) { (index) throws(ReturnValue) in try sessions[index].set(key, changes[index]) }
+    #expect(changed == ([.ok, .ok], 1, 2))
+    #expect(try user.find([.text(.label, "one"), .bytes(.id, [1, 2])]) == [key])
+    let destroyed = together(bench, 2) { (index) throws(ReturnValue) in try sessions[index].destroy(key) }
+    #expect(Set(destroyed.values) == [.ok, .objectHandleInvalid])
+    #expect(destroyed.commits == 1)
+    try bench.reopen()
+    #expect(try bench.user().find([.of(.secretKey)]) == [])
   }
 
   @Test("two threads in one operation: one of them is told that it is active, and nothing is mixed up")

@@ -8,7 +8,9 @@ import struct
 import subprocess
 import time
 
-STATE_NONE, STATE_WORKING, STATE_PAUSED = range(3)
+STATE_NONE, STATE_WORKING, STATE_PAUSED, STATE_WAITING = range(4)
+# Of threads that are at no call.
+IDLE_STATES = (STATE_PAUSED, STATE_WAITING)
 
 
 def alive(pid):

@@ -38,7 +38,8 @@ typedef struct Row {
 } Row;
 _Static_assert(sizeof(Row) == 128, "soak.py knows the layout");
 
-enum { STATE_NONE, STATE_WORKING, STATE_PAUSED };
+// PAUSED with all others, WAITING for those of its process.
+enum { STATE_NONE, STATE_WORKING, STATE_PAUSED, STATE_WAITING };
 
 typedef enum Kind { KIND_KNOWN_KEY = 'k', KIND_MADE_KEY = 'm', KIND_PAIR = 'p', KIND_DATA = 'd' } Kind;
 

@@ -10,6 +10,7 @@ import math
 import os
 import random
 import selectors
+import shutil
 import signal
 import statistics
 import subprocess
@@ -25,7 +26,8 @@ ROWS_OF_A_WORKER = 16
 ELDERS = 2  # workers that are never killed, so that their memory can be compared
 
 SECOND = 1_000_000_000
-STUCK_SECONDS = 10  # a thread that does not end an item for so long is stuck
+STUCK_SECONDS = 10  # a thread none of whose calls ends for so long is stuck
+ENDLESS_SECONDS = 120  # and so is one that is at the same item for so long: one item may be a thousand commits
 WINDOW = 10 * SECOND  # how long after an injection its errors may be seen: a thread may have been in a long item
 GROWTH = 1.05
 WARM_UP = 0.25  # of a phase
@@ -105,6 +107,7 @@ class Soak:
         self.items = collections.Counter()
         self.finished_items = self.finished_calls = 0  # of lives that are over
         self.watched = self.grace_from = now()
+        self.last_calls = {}  # of each row: how many calls, and since when it is as many
 
     # -- claims
 
@@ -214,13 +217,18 @@ class Soak:
     def watch(self):
         for worker in self.workers.values():
             for index in worker.rows:
-                _, _, since, state, thread, item, call = self.table.row(index)
-                stands_since = max(since, worker.born, self.grace_from)
-                if state == processes.STATE_PAUSED or worker.has_ended or now() - stands_since < STUCK_SECONDS * SECOND:
+                _, calls, since, state, thread, item, call = self.table.row(index)
+                if self.last_calls.get(index, (None,))[0] != calls:
+                    self.last_calls[index] = calls, now()
+                in_item = now() - max(since, worker.born, self.grace_from)
+                in_call = min(in_item, now() - self.last_calls[index][1])
+                is_stuck = in_call > STUCK_SECONDS * SECOND or in_item > ENDLESS_SECONDS * SECOND
+                if state in processes.IDLE_STATES or worker.has_ended or not is_stuck:
                     continue
                 pid = worker.process.pid
                 self.report_stuck(
-                    f"worker {worker.number}, thread {thread}: in '{item}', {call}, for {(now() - since) // SECOND} s",
+                    f"worker {worker.number}, thread {thread}: in '{item}' for {in_item // SECOND} s, "
+                    f"in {call} for {in_call // SECOND} s",
                     [pid, *processes.children(pid)],
                 )
                 raise Stuck
@@ -233,7 +241,7 @@ class Soak:
         self.claim("no thread is stuck", False, [what, f"stacks are in {self.options.keep_stacks or path}"])
         if self.options.keep_stacks:
             os.makedirs(os.path.dirname(self.options.keep_stacks), exist_ok=True)
-            os.replace(path, self.options.keep_stacks)
+            shutil.move(path, self.options.keep_stacks)
 
     def totals(self):
         rows = [self.table.row(index) for worker in self.workers.values() for index in worker.rows]

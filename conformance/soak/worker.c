@@ -108,6 +108,7 @@ static void leave_session(Thread *thread) {
 
 // At a pause a thread keeps no session, so that nothing of what it did is left on either side.
 static void rest(Thread *thread) {
+  atomic_store(&thread->row->state, STATE_WAITING);
   pthread_rwlock_rdlock(&process.life);
   leave_session(thread);
   pthread_rwlock_unlock(&process.life);
@@ -140,11 +141,13 @@ static void *work(void *argument) {
     const Item *item = any_item(thread, false);
     if (item->run == finalizes_rudely && (thread->number != 0 || stays())) continue;
     if (item->run == finalizes && stays()) continue;
+    atomic_store(&thread->row->state, STATE_WAITING);
     if (is_exclusive(item))
       pthread_rwlock_wrlock(&process.life);
     else
       pthread_rwlock_rdlock(&process.life);
     atomic_store(&thread->row->since, now());
+    atomic_store(&thread->row->state, STATE_WORKING);
     if (thread->epoch != process.epoch) thread->session = CK_INVALID_HANDLE;
     // Session objects that items leave behind go with the session.
     if (before_renewal-- == 0) {
