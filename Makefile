@@ -14,7 +14,8 @@ libdir = $(DESTDIR)$(PREFIX)/lib
 libexecdir = $(DESTDIR)$(PREFIX)/libexec/strongroom
 bindir = $(DESTDIR)$(PREFIX)/bin
 includedir = $(DESTDIR)$(PREFIX)/include/strongroom
-modulesdir = $(DESTDIR)$(PREFIX)/share/p11-kit/modules
+# p11-kit reads two folders: its packages' below /usr, and that of whoever runs the machine, where /usr/local belongs.
+modulesdir = $(DESTDIR)$(if $(filter /usr/local,$(PREFIX)),/etc/pkcs11/modules,$(PREFIX)/share/p11-kit/modules)
 docdir = $(DESTDIR)$(PREFIX)/share/doc/strongroom
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 

@@ -50,9 +50,15 @@ struct SecureWorldStarter {
   func connect() throws(StartFailure) -> InvokeClient {
     let deadline = MonotonicClock.now() &+ Self.patience
     if let client = try attempt() { return client }
-    guard configuration.socket == nil else { throw StartFailure(reason: "no secure world listens on \(socket)") }
+    guard configuration.socket == nil else { throw notServing() }
     try makeStore()
     return try connect(holding: try takeLock(), until: deadline)
+  }
+
+  private func notServing() -> StartFailure {
+    StartFailure(
+      reason: "no secure world listens on \(socket): start strongroom.service, or take `socket` out of "
+        + (configuration.file ?? "the configuration"))
   }
 
   private func takeLock() throws(StartFailure) -> LockFile {
@@ -60,7 +66,7 @@ struct SecureWorldStarter {
     do throws(SystemError) {
       return try LockFile(path: path, timeout: Self.patience)
     } catch {
-      throw StartFailure(reason: "\(path): \(error)")
+      throw StartFailure(reason: "the store \(store): cannot lock \(path): \(error)")
     }
   }
 
@@ -108,7 +114,7 @@ struct SecureWorldStarter {
       // A directory on the way that exists may still refuse mkdir for other reasons.
       var status = stat()
       guard stat(path, &status) != 0 else { continue }
-      throw StartFailure(reason: "cannot make the directory \(path): \(SystemError("mkdir", code))")
+      throw StartFailure(reason: "the store \(store): cannot make \(path): \(SystemError("mkdir", code))")
     }
   }
 
@@ -129,7 +135,8 @@ struct SecureWorldStarter {
         executable: program, arguments: [program, "--store", store, "--ready-fd", "3"],
         environment: environment(), readyDescriptor: far.descriptor.number)
     } catch {
-      throw StartFailure(reason: "cannot start \(program): \(error)")
+      let key = configuration.secureWorld == nil ? "" : ", which `secure-world` names"
+      throw StartFailure(reason: "cannot start \(program)\(key): \(error)")
     }
     _ = consume far
     return word(from: near.descriptor, until: deadline, of: program)
@@ -153,7 +160,8 @@ struct SecureWorldStarter {
     let count = memory.withUnsafeMutableBytes { bytes in (try? near.read(into: bytes)) ?? 0 }
     if count == 0 { return .ended("\(program) ended before it listened") }
     if count == 1 { return .listens }
-    return .refused(String(decoding: memory[..<count], as: UTF8.self))
+    // The blank at its end only sees to it that a reason has more than one byte.
+    return .refused(String(decoding: memory[..<(count - 1)], as: UTF8.self))
   }
 
   // MARK: The program

@@ -112,7 +112,7 @@ public enum SecureWorldProgram {
     options.clientMemoryByteCount = configuration.memoryLimit
     options.socketMode = arguments.isService ? 0o666 : 0o600
     options.pools = pools(configuration)
-    let log = try guarding("open the log") { try openLog(configuration.log) }
+    let log = try openLog(configuration.log)
     let world: SecureWorld
     do {
       world = try SecureWorld(options, launcher: launcher, log: log)
@@ -130,11 +130,11 @@ public enum SecureWorldProgram {
     }
   }
 
-  private static func openLog(_ place: Configuration.Log) throws -> Log {
+  private static func openLog(_ place: Configuration.Log) throws(Failure) -> Log {
     switch place {
     case .none: return Log()
-    case .standardError: return try Log(standardError: ())
-    case .file(let path): return try Log(path: path)
+    case .standardError: return try guarding("log to standard error") { try Log(standardError: ()) }
+    case .file(let path): return try guarding("open the log \(path)") { try Log(path: path) }
     }
   }
 

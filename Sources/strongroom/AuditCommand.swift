@@ -131,7 +131,7 @@ struct AuditCommand: ParsableCommand {
     @Argument(help: "A file that holds the key's 16 bytes; default: standard input.") var file: String?
 
     func run() throws {
-      let key = try input(file)
+      let key = try contents(of: file)
       guard key.count == 16 else { throw Failure.usage("the key has \(key.count) bytes; AES-128 takes 16") }
       print(hexadecimal(key), "content key")
       print(hexadecimal(Array(hexadecimal(key).utf8)), "content key as hexadecimal text")

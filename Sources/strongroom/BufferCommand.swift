@@ -44,7 +44,7 @@ struct BufferCommand: ParsableCommand {
 
     func run() throws {
       let mechanism = try cipher.parsedMechanism()
-      var data = try input(cipher.file)
+      var data = try contents(of: cipher.file)
       let uri = try URI(cipher.key)
       let session = try cipher.options.session(uri)
       let key = try session.findOne(uri, classes: [.privateKey, .secretKey])

@@ -44,7 +44,7 @@ struct ConfigCommand: ParsableCommand {
       configuration.socket.map { "the service at \($0)" } ?? configuration.secureWorld
       ?? "strongroom-tee beside the module, started on demand"
     print("  configuration   \(configuration.file ?? "none, the defaults hold")")
-    print("  store           \(configuration.store)")
+    print("  store           \(configuration.socket == nil ? configuration.store : "the service's")")
     print("  secure world    \(world)")
     print("  display         \(configuration.displayDirectory ?? "none")")
   }

@@ -26,6 +26,9 @@ struct Failure: Error, CustomStringConvertible {
   }
 
   static func usage(_ description: String) -> Failure { Failure(description, kind: .usage) }
+
+  /// What the last system call left in errno, with the name of what it was about.
+  static func system(_ name: String) -> Failure { Failure("\(name): \(String(cString: strerror(errno)))") }
 }
 
 /// A refusal by the module, with the function that answered it and what was being done.
@@ -49,55 +52,8 @@ func during<Answer>(_ context: @autoclosure () -> String, _ body: () throws -> A
   }
 }
 
-/// Writes a complaint to standard error.
+/// Writes a complaint to standard error, if that takes it.
 func complain(_ message: String) {
   fflush(nil)  // What was printed before comes before.
-  FileHandle.standardError.write(Data("strongroom: \(message)\n".utf8))
-}
-
-/// What a file or pipe holds, at most `limit` bytes; the message of a failure names the file.
-func contents(of path: String, limit: Int = 1 << 30) throws -> [UInt8] {
-  let file = open(path, O_RDONLY | O_CLOEXEC)
-  guard file >= 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
-  defer { close(file) }
-  var bytes: [UInt8] = []
-  var piece = [UInt8](repeating: 0, count: 1 << 16)
-  while true {
-    let count = read(file, &piece, piece.count)
-    if count < 0 {
-      if errno == EINTR { continue }
-      throw Failure("\(path): \(String(cString: strerror(errno)))")
-    }
-    if count == 0 { return bytes }
-    bytes += piece[..<count]
-    guard bytes.count <= limit else { throw Failure("\(path): larger than \(limit) bytes") }
-  }
-}
-
-/// Writes `bytes` to a file, or to standard output where no path is given.
-func write(_ bytes: [UInt8], to path: String?) throws {
-  guard let path else {
-    FileHandle.standardOutput.write(Data(bytes))
-    return
-  }
-  let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-  guard file >= 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-    if count < 0 && errno == EINTR { continue }
-    guard count > 0 else {
-      let reason = String(cString: strerror(errno))
-      close(file)
-      throw Failure("\(path): \(reason)")
-    }
-    rest = rest.dropFirst(count)
-  }
-  guard close(file) == 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
-}
-
-/// What a file holds, or standard input where the path is missing or "-".
-func input(_ path: String?) throws -> [UInt8] {
-  guard let path, path != "-" else { return [UInt8](FileHandle.standardInput.readDataToEndOfFile()) }
-  return try contents(of: path)
+  try? write(Array("strongroom: \(message)\n".utf8), to: STDERR_FILENO, named: "standard error")
 }

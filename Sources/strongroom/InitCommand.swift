@@ -28,8 +28,12 @@ struct InitCommand: ParsableCommand {
         "slot \(slot) holds the token \"\(text(try module.tokenInfo(slot).label))\"; --erase destroys it and its objects"
       )
     }
-    let soPIN = try SOPIN.given(soPin) ?? PINEntry.askNew("security officer's PIN for \"\(label)\"")
-    let pin = try options.givenPIN() ?? PINEntry.askNew("user PIN for \"\(label)\"")
+    let soPIN = try SOPIN.given(soPin) ?? PINEntry.askNew("security officer's PIN for \"\(label)\"", .officer)
+    let pin = try options.givenPIN() ?? PINEntry.askNew("user PIN for \"\(label)\"", .user)
+    // Before anything is changed: a token without a user PIN is of no use.
+    let info = try module.tokenInfo(slot)
+    try info.check(soPIN, "security officer's PIN")
+    try info.check(pin, "user PIN")
     var soBytes = Array(soPIN.utf8)
     var bytes = Array(pin.utf8)
     var padded = Array(label.utf8) + [UInt8](repeating: 0x20, count: 32 - label.utf8.count)
@@ -89,8 +93,9 @@ struct PINCommand: ParsableCommand {
       let who = so ? "security officer's PIN" : "user PIN"
       let old =
         try (so ? SOPIN.given(soPin) : options.givenPIN())
-        ?? PINEntry.ask("present \(who) of \"\(session.tokenLabel)\"")
-      let new = try NewPIN.given(newPin) ?? PINEntry.askNew("new \(who)")
+        ?? PINEntry.ask("present \(who) of \"\(session.tokenLabel)\"", so ? .officer : .user)
+      let new = try NewPIN.given(newPin) ?? PINEntry.askNew("new \(who)", .new)
+      try session.tokenInfo.check(new, "new PIN")
       if so { try session.login(CKU_SO, old) }
       var oldBytes = Array(old.utf8)
       var newBytes = Array(new.utf8)
@@ -115,9 +120,12 @@ struct PINCommand: ParsableCommand {
     func run() throws {
       let module = try options.load()
       let session = try Session(module, try options.slot(in: module))
-      let soPIN = try SOPIN.given(soPin) ?? PINEntry.ask("security officer's PIN of \"\(session.tokenLabel)\"")
+      let soPIN =
+        try SOPIN.given(soPin) ?? PINEntry.ask("security officer's PIN of \"\(session.tokenLabel)\"", .officer)
       try session.login(CKU_SO, soPIN)
-      var bytes = Array(try (NewPIN.given(newPin) ?? PINEntry.askNew("new user PIN")).utf8)
+      let new = try NewPIN.given(newPin) ?? PINEntry.askNew("new user PIN", .new)
+      try session.tokenInfo.check(new, "new PIN")
+      var bytes = Array(new.utf8)
       try during("the token \"\(session.tokenLabel)\"") {
         try session.call("C_InitPIN", session.functions.C_InitPIN(session.handle, &bytes, CK_ULONG(bytes.count)))
       }

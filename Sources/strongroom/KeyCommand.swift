@@ -22,7 +22,7 @@ struct KeyCommand: ParsableCommand {
     @Option(help: "CKA_ID of the new key, in hexadecimal; default: 16 random bytes.") var id: String?
     @Option(
       parsing: .upToNextOption,
-      help: "What the key may do: \(KeyUsage.allCases.map(\.rawValue).joined(separator: " ")).")
+      help: "What the key may do, one or several; default: what keys of the kind are for.")
     var usage: [KeyUsage] = []
     @Flag(help: "The key may leave the token wrapped by another.") var extractable = false
     @Flag(help: "What the key decrypts goes into restricted buffers only.") var restrictedOutput = false
@@ -79,7 +79,7 @@ struct KeyCommand: ParsableCommand {
       discussion: "The URI may name the public or the private key.")
 
     @OptionGroup var options: TokenOptions
-    @Argument(help: "The key.") var uri: String
+    @Argument(help: "The key, a pkcs11: URI.") var uri: String
     @Option(name: .shortAndLong, help: "The file to write; default: standard output.") var output: String?
 
     func run() throws {

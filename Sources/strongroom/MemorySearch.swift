@@ -72,7 +72,7 @@ struct MemorySearch {
     let mappings = try Self.mappings(of: process)
     let memory = open("/proc/\(process)/mem", O_RDONLY | O_CLOEXEC)
     guard memory >= 0 else {
-      throw Failure("/proc/\(process)/mem: \(String(cString: strerror(errno)))")
+      throw Failure.system("/proc/\(process)/mem")
     }
     defer { close(memory) }
     for mapping in mappings { search(mapping, memory) }
@@ -81,7 +81,7 @@ struct MemorySearch {
   private static func mappings(of process: Int32) throws -> [Mapping] {
     let path = "/proc/\(process)/maps"
     let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
+    guard file >= 0 else { throw Failure.system(path) }
     defer { close(file) }
     // The kernel gives it in pieces of about a page: read on until there is none left.
     var bytes: [UInt8] = []

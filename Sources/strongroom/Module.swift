@@ -1,3 +1,4 @@
+import ArgumentParser
 import CCryptoki
 import Configuration
 import Cryptoki
@@ -34,14 +35,14 @@ final class Module {
     } else {
       throw Failure.usage("\(path) is no PKCS#11 module: it has no C_GetFunctionList")
     }
-    // The module, a guest elsewhere, says here why it cannot reach the secure world, and what to do about it.
+    // Our module, a guest elsewhere, says here why it cannot reach the secure world, and what to do about it.
     setenv("STRONGROOM_DEBUG", "1", 0)
     do {
       try during("starting \(path)") { try call("C_Initialize", functions.C_Initialize(nil)) }
-    } catch {
-      // The module has named file and line; the exit code says whose it is to mend.
-      guard (try? Configuration.load()) != nil else { throw Failure.usage("the configuration is not valid") }
-      throw error
+    } catch let error as ModuleError where error.value == .generalError && (try? strongroom()) != nil {
+      // It has said so; the exit code says whose it is to mend.
+      let kind: Failure.Kind = (try? Configuration.load()) == nil ? .usage : .refused
+      throw ExitCode(kind.exitCode)
     }
   }
 

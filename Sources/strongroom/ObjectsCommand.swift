@@ -13,10 +13,10 @@ struct ObjectsCommand: ParsableCommand {
       abstract: "List objects; without a PIN the public ones.")
 
     @OptionGroup var options: TokenOptions
-    @Argument(help: "Which objects; default: all.") var uri: String = "pkcs11:"
+    @Argument(help: "Which objects, a pkcs11: URI; default: all.") var uri: String?
 
     func run() throws {
-      let uri = try URI(uri)
+      let uri = try URI(uri ?? "pkcs11:")
       let session = try options.session(uri, login: .ifPINIsGiven)
       for object in try session.find(uri) {
         let kind = ObjectText.kind(of: object, in: session)
@@ -30,7 +30,7 @@ struct ObjectsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show every attribute of the objects that a URI names.")
 
     @OptionGroup var options: TokenOptions
-    @Argument(help: "Which objects.") var uri: String
+    @Argument(help: "Which objects, a pkcs11: URI.") var uri: String
 
     func run() throws {
       let uri = try URI(uri)
@@ -59,7 +59,7 @@ struct ObjectsCommand: ParsableCommand {
       abstract: "Delete the object that a URI names, or with --all every one of them.")
 
     @OptionGroup var options: TokenOptions
-    @Argument(help: "Which objects.") var uri: String
+    @Argument(help: "Which objects, a pkcs11: URI.") var uri: String
     @Flag(help: "Delete all objects that the URI names.") var all = false
 
     func run() throws {

@@ -2,12 +2,18 @@ import Foundation
 
 /// Asks for PINs at the terminal, and reads them from files.
 enum PINEntry {
+  /// Whose PIN is wanted, with the ways to give it.
+  enum Kind: String {
+    case user = "--pin, --pin-file or STRONGROOM_PIN"
+    case officer = "--so-pin or STRONGROOM_SO_PIN"
+    case new = "--new-pin or STRONGROOM_NEW_PIN"
+  }
+
   /// Asks at the terminal, without echo. Throws where there is none.
-  static func ask(_ what: String) throws -> String {
+  static func ask(_ what: String, _ kind: Kind) throws -> String {
     let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
     guard terminal >= 0 else {
-      throw Failure.usage(
-        "\(what) is needed and there is no terminal to ask at; give --pin, --pin-file or STRONGROOM_PIN")
+      throw Failure.usage("\(what) is needed and there is no terminal to ask at; give \(kind.rawValue)")
     }
     defer { close(terminal) }
     var before = termios()
@@ -28,9 +34,9 @@ enum PINEntry {
   }
 
   /// Asks for a new PIN twice.
-  static func askNew(_ what: String) throws -> String {
-    let first = try ask(what)
-    guard try ask("\(what), again") == first else { throw Failure("the two entries differ; nothing was changed") }
+  static func askNew(_ what: String, _ kind: Kind) throws -> String {
+    let first = try ask(what, kind)
+    guard try ask("\(what), again", kind) == first else { throw Failure("the two entries differ; nothing was changed") }
     return first
   }
 

@@ -132,10 +132,12 @@ final class ProgressLine {
   func show(_ frame: UInt) {
     guard isTerminal else { return }
     let of = total.map { " of \($0)" } ?? ""
-    FileHandle.standardError.write(Data("\rframe \(frame)\(of)".utf8))
+    show("\rframe \(frame)\(of)")
   }
 
   func finish() {
-    if isTerminal { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
+    if isTerminal { show("\r\u{1b}[K") }
   }
+
+  private func show(_ text: String) { try? write(Array(text.utf8), to: STDERR_FILENO, named: "standard error") }
 }

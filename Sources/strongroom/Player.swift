@@ -1,4 +1,5 @@
 import CCryptoki
+import Configuration
 import Cryptoki
 import Foundation
 import MediaContainer
@@ -49,8 +50,12 @@ final class Player {
     var stream: CK_OBJECT_HANDLE = 0
     let module = session.module
     let list = strongroom
-    try during("the display") {
-      try module.call("GetDisplayStatus", list.GetDisplayStatus(session.handle, &status))
+    do {
+      try during("the display") {
+        try module.call("GetDisplayStatus", list.GetDisplayStatus(session.handle, &status))
+      }
+    } catch let error as ModuleError where error.value.rawValue == CKR_STRONGROOM_PERIPHERAL_UNAVAILABLE {
+      throw Self.noDisplay(error)
     }
     try during("the decoder") {
       try module.call(
@@ -62,6 +67,21 @@ final class Player {
   }
 
   deinit { _ = session.functions.C_DestroyObject(session.handle, stream) }
+
+  /// Why there is no display, as far as the configuration tells.
+  private static func noDisplay(_ error: ModuleError) -> Error {
+    guard let configuration = try? Configuration.load() else { return error }
+    if let socket = configuration.socket {
+      return Failure("the service at \(socket) has no display; `display-directory` of its configuration makes one")
+    }
+    guard let directory = configuration.displayDirectory else {
+      return Failure.usage("there is no display: `display-directory` is not set; `strongroom config` explains it")
+    }
+    if access(directory, W_OK | X_OK) != 0 { return Failure.usage("the display: \(Failure.system(directory))") }
+    return Failure(
+      "the display did not start: is strongroom-peripheral beside strongroom-tee? A secure world that was there before "
+        + "`display-directory` was set has none; it ends \(configuration.idleSeconds) s after its last client")
+  }
 
   /// Plays the track to its end.
   func play(_ demuxer: Demuxer) throws {

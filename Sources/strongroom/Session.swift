@@ -30,9 +30,17 @@ final class Session {
   func call(_ function: String, _ result: CK_RV) throws { try module.call(function, result) }
 
   func login(_ user: CK_USER_TYPE, _ pin: String) throws {
+    let isOfficer = user == CKU_SO
+    try tokenInfo.check(pin, isOfficer ? "security officer's PIN" : "PIN")
     var bytes = Array(pin.utf8)
-    try during("the token \"\(tokenLabel)\"") {
-      try call("C_Login", functions.C_Login(handle, user, &bytes, CK_ULONG(bytes.count)))
+    do {
+      try during("the token \"\(tokenLabel)\"") {
+        try call("C_Login", functions.C_Login(handle, user, &bytes, CK_ULONG(bytes.count)))
+      }
+    } catch let error as ModuleError where error.value == .pinIncorrect {
+      let flags = TokenFlags(rawValue: try module.tokenInfo(slot).flags)
+      guard flags.contains(isOfficer ? .soPINFinalTry : .userPINFinalTry) else { throw error }
+      throw Failure("\(error.description); one try is left")
     }
   }
 
@@ -170,5 +178,14 @@ final class Session {
     var bytes = [UInt8](repeating: 0, count: max(capacity, 1))
     try call(function, body(&bytes, &count))
     return Array(bytes.prefix(Int(min(count, CK_ULONG(capacity)))))
+  }
+}
+
+extension CK_TOKEN_INFO {
+  /// Throws where a PIN has not a length that the token takes; `what` says whose it is.
+  func check(_ pin: String, _ what: String) throws {
+    let count = CK_ULONG(pin.utf8.count)
+    guard count < ulMinPinLen || count > ulMaxPinLen else { return }
+    throw Failure("the \(what) has \(count) bytes; the token takes \(ulMinPinLen) to \(ulMaxPinLen)")
   }
 }

@@ -11,12 +11,19 @@ struct StoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show where the store lies and what is in its folder.")
 
     func run() throws {
-      let store = try ConfigCommand.load().store
-      print(store)
-      guard let names = try? FileManager.default.contentsOfDirectory(atPath: store) else {
-        print("  no store yet; the first program that uses the token makes it")
+      let configuration = try ConfigCommand.load()
+      if let socket = configuration.socket {
+        print("the store is that of the service at \(socket), which alone looks into it")
         return
       }
+      let store = configuration.store
+      if access(store, F_OK) != 0 && errno == ENOENT {
+        print("\(store)\n  no store yet; the first program that uses the token makes it")
+        return
+      }
+      guard access(store, R_OK | X_OK) == 0 else { throw Failure.system(store) }
+      let names = try FileManager.default.contentsOfDirectory(atPath: store)
+      print(store)
       for name in names.sorted() {
         let attributes = try? FileManager.default.attributesOfItem(atPath: store + "/" + name)
         let size = (attributes?[.size] as? Int) ?? 0
@@ -47,7 +54,7 @@ struct StoreCommand: ParsableCommand {
       let arguments = [program, "--store", configuration.store, "--accept-rollback"]
       var pointers = arguments.map { strdup($0) } + [nil]
       execv(program, &pointers)
-      throw Failure.usage("\(program): cannot be run: \(String(cString: strerror(errno)))")
+      throw Failure.usage("cannot run \(Failure.system(program))")
     }
   }
 

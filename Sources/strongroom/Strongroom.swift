@@ -15,7 +15,7 @@ struct Strongroom: ParsableCommand {
     subcommands: [
       InfoCommand.self, MechanismsCommand.self, InitCommand.self, PINCommand.self, KeyCommand.self,
       ObjectsCommand.self, BufferCommand.self, PlayCommand.self, AuditCommand.self, ConfigCommand.self,
-      StoreCommand.self, DigestCommand.self, RandomCommand.self, SignCommand.self, EncryptCommand.self,
-      DecryptCommand.self,
+      StoreCommand.self, DigestCommand.self, RandomCommand.self, SignCommand.self, VerifyCommand.self,
+      EncryptCommand.self, DecryptCommand.self,
     ])
 }

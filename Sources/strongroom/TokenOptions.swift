@@ -102,7 +102,7 @@ struct TokenOptions: ParsableArguments {
     let session = try Session(module, slot)
     let pin: String?
     switch login {
-    case .required: pin = try givenPIN(uri) ?? PINEntry.ask("PIN of \"\(session.tokenLabel)\"")
+    case .required: pin = try givenPIN(uri) ?? PINEntry.ask("PIN of \"\(session.tokenLabel)\"", .user)
     case .ifPINIsGiven: pin = try givenPIN(uri)
     }
     if let pin { try session.login(CKU_USER, pin) }

@@ -8,7 +8,7 @@ do {
   var command = try Strongroom.parseAsRoot()
   try command.run()
   // What could not be written was not done.
-  if fflush(nil) != 0 { throw Failure("standard output: \(String(cString: strerror(errno)))") }
+  if fflush(nil) != 0 { throw Failure.system("standard output") }
 } catch let failure as Failure {
   complain(failure.description)
   exit(failure.kind.exitCode)
@@ -18,6 +18,6 @@ do {
 } catch {
   let code = Strongroom.exitCode(for: error)
   if code == .success || error is ExitCode { Strongroom.exit(withError: error) }
-  FileHandle.standardError.write(Data((Strongroom.fullMessage(for: error) + "\n").utf8))
+  try? write(Array((Strongroom.fullMessage(for: error) + "\n").utf8), to: STDERR_FILENO, named: "standard error")
   exit(code == .validationFailure ? Failure.Kind.usage.exitCode : Failure.Kind.refused.exitCode)
 }

@@ -16,6 +16,9 @@ check "the module file names the installed module" \
   grep -qx "module: $prefix/lib/libstrongroom-pkcs11.so" "$prefix/share/p11-kit/modules/strongroom.module"
 shows "the installed tool runs" 'USAGE' "$prefix/bin/strongroom" --help
 
+shows "below /usr/local it is put where p11-kit looks" ' > /stage/etc/pkcs11/modules/strongroom.module$' \
+  env -u MAKEFLAGS -u MAKELEVEL make -n -C "$root" install DESTDIR=/stage
+
 printf 'store = %s/built\nidle-seconds = 1\n' "$work" > "$work/built.conf"
 MODULE=$prefix/lib/libstrongroom-pkcs11.so
 shows "the installed module starts its secure world" 'uninitialized' pkcs11-tool --module "$MODULE" --list-slots

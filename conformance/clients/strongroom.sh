@@ -18,6 +18,11 @@ to_file() { "${@:2}" > "$1"; }
 uri() { echo "$TOKEN_URI;object=$1;type=$2"; }
 
 refuses "without a token it says what to do" 'strongroom init' sr key generate aes:128 --label x
+check "without the officer's PIN or a terminal init says how to give it" exits 2 '--so-pin or STRONGROOM_SO_PIN' \
+  env -u STRONGROOM_SO_PIN setsid "$tool" init --label "$TOKEN" --module "$MODULE"
+check "init changes nothing when the user PIN is too short" exits 1 'the user PIN has 2 bytes; the token takes 4 to' \
+  sr init --label "$TOKEN" --pin 12
+refuses "so that there is still no token" 'strongroom init' sr objects
 check "init makes a token and its user PIN" sr init --label "$TOKEN"
 shows "info tells the state of the token in words" 'the user PIN is set' sr info
 check "an initialised token is not erased unasked" exits 1 '--erase' sr init --label again --slot \
@@ -35,6 +40,33 @@ if ! softhsm; then
   head -c 1000 /dev/urandom > data
   check "sign makes an RSA signature" sr sign --key "$(uri rsa-2048 private)" --mechanism sha256-rsa -o signature data
   check "which OpenSSL verifies" openssl dgst -sha256 -verify public.pem -signature signature data
+  shows "verify takes it" 'is the signature of data by' sr verify --key "$(uri rsa-2048 public)" --mechanism sha256-rsa \
+    --signature signature data
+  { cat data; echo; } > other
+  check "but not for another file" exits 1 'CKR_SIGNATURE_INVALID' sr verify --key "$(uri rsa-2048 public)" \
+    --mechanism sha256-rsa --signature signature other
+  head -c 3000000 /dev/urandom > large
+  check "sign and digest take a large file piece by piece" \
+    sr sign --key "$(uri rsa-2048 private)" --mechanism sha256-rsa -o signature large
+  check "OpenSSL verifies it" openssl dgst -sha256 -verify public.pem -signature signature large
+  check "so does verify" sr verify --key "$(uri rsa-2048 public)" --mechanism sha256-rsa --signature signature large
+  shows "and the digest is right" "^$(sha256sum large | cut -d ' ' -f 1) " sr digest large
+  for curve in p256 p384; do
+    check "sign --der with $curve" sr sign --der --key "$(uri ec-$curve private)" --mechanism sha384-ecdsa -o signature large
+    check "$curve's public key is written" sr key public "$(uri ec-$curve public)" -o ec.pem
+    check "OpenSSL verifies $curve's signature" openssl dgst -sha384 -verify ec.pem -signature signature large
+    check "so does verify --der" \
+      sr verify --der --key "$(uri ec-$curve public)" --mechanism sha384-ecdsa --signature signature large
+    check "OpenSSL's signature cannot be mistaken for r and s" exits 1 'CKR_SIGNATURE_(INVALID|LEN_RANGE)' \
+      sr verify --key "$(uri ec-$curve public)" --mechanism sha384-ecdsa --signature signature large
+  done
+  check "--der is for ECDSA alone" exits 2 'goes with ECDSA' \
+    sr sign --der --key "$(uri rsa-2048 private)" --mechanism sha256-rsa large
+  check "a full disk behind standard output is called that" exits 1 'standard output: No space left' \
+    to_file /dev/full sr key public "$(uri rsa-2048 private)"
+  from_folder() { "$@" < /; }
+  check "a folder as standard input is called that" exits 1 'standard input: Is a directory' \
+    from_folder sr sign --key "$(uri rsa-2048 private)" --mechanism sha256-rsa
   head -c 16 /dev/urandom > value
   check "a server wraps a key for the token" openssl pkeyutl -encrypt -pubin -inkey public.pem -in value -out wrapped \
     -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
@@ -72,6 +104,14 @@ check "so is a file of it" sr key generate aes:128 --label by-file --pin-file pi
 check "without a PIN or a terminal it says how to give one" exits 2 'STRONGROOM_PIN' \
   setsid "$tool" key generate aes:128 --label x --module "$MODULE"
 refuses "a wrong PIN is called that" 'the PIN is wrong' sr key generate aes:128 --label x --pin 0000-wrong
+refuses "one that is too short is not even tried" 'the PIN has 3 bytes' sr key generate aes:128 --label x --pin 123
+if ! softhsm; then
+  wrong() { sr objects list --pin 0000-wrong; }
+  for _ in 2 3 4 5 6 7 8; do wrong > /dev/null 2>&1 || true; done
+  refuses "the last try but one says so" 'one try is left' wrong
+  check "the right PIN sets the tries back" sr objects list --pin "$PIN"
+  refuses "as the next wrong one shows" 'each wrong try counts\)$' wrong
+fi
 check "pin change" sr pin change --pin "$PIN" --new-pin 5555-new
 refuses "makes the old one wrong" CKR_PIN_INCORRECT sr key generate aes:128 --label x --pin "$PIN"
 check "pin unlock sets another" sr pin unlock --new-pin "$PIN"
@@ -90,6 +130,23 @@ check "an unknown key of the configuration is named with its line" exits 2 'bad.
   "$tool" config check bad.conf
 if ! softhsm; then
   check "and when the module meets it" exits 2 'bad.conf:1: .*colour' env STRONGROOM_CONF="$PWD/bad.conf" "$tool" info
+  # with LINE COMMAND...: what the tool says where this is all of the configuration; more than one line is a failure.
+  with() {
+    printf '%s\n' "$1" > other.conf
+    local status=0 text
+    text=$(env STRONGROOM_CONF="$PWD/other.conf" "$tool" "${@:2}" 2>&1) || status=$?
+    printf '%s\n' "$text"
+    [[ $text != *$'\n'* ]] && return "$status"
+  }
+  check "a service that is not there is named in one line, with what to do" \
+    exits 1 "listens on $work/no.sock: start strongroom.service, or take .socket. out of $work/other.conf" \
+    with "socket = $work/no.sock" info
+  check "the store of a service is the service's" exits 0 'that of the service' with "socket = $work/no.sock" store
+  check "a store that cannot be made is named" exits 1 'the store /proc/none/store: cannot make /proc/none' \
+    with 'store = /proc/none/store' info
+  check "so is a log" exits 1 'cannot open the log /proc/none/log: ' with 'log = /proc/none/log' info
+  check "and a secure world that is not there" exits 1 "cannot start $work/none, which .secure-world. names" \
+    with "secure-world = $work/none" info
 fi
 printf 'not a film' > not.mp4
 if ! softhsm; then
@@ -114,6 +171,7 @@ waiting() { # waiting FILE OPTIONS...: searches a player that waits at its tenth
   return "$found"
 }
 if ! softhsm; then
+  check "without a display play says how to have one" exits 2 'display-directory' sr play "$media/clear.mp4"
   mkdir frames
   printf 'display-directory = %s\n' "$work/frames" >> "$STRONGROOM_CONF"
   # The secure world reads its configuration when it starts.
