@@ -98,6 +98,7 @@ extension Configuration {
       if let first = lineOfKey[name] { throw problem("'\(name)' is set already in line \(first)") }
       lineOfKey[name] = number
       guard !value.isEmpty else { throw problem("'\(name)' has no value") }
+      guard !value.contains(" #") else { throw problem("\(name): a comment has a line of its own") }
       if let reason = key.set(&self, ConfigurationValue(text: value, home: home)) {
         throw problem("\(name): \(reason)")
       }

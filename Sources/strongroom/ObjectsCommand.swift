@@ -16,9 +16,9 @@ struct ObjectsCommand: ParsableCommand {
     @Argument(help: "Which objects, a pkcs11: URI; default: all.") var uri: String?
 
     func run() throws {
-      let uri = try URI(uri ?? "pkcs11:")
+      let uri = try uri.map { try URI($0) }
       let session = try options.session(uri, login: .ifPINIsGiven)
-      for object in try session.find(uri) {
+      for object in try uri.map({ try session.find($0) }) ?? session.find(Template()) {
         let kind = ObjectText.kind(of: object, in: session)
         print(
           kind.padding(toLength: max(kind.count, 24), withPad: " ", startingAt: 0), ObjectURI.of(object, in: session))

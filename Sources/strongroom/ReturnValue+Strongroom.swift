@@ -29,7 +29,7 @@ extension ReturnValue {
     .sessionExists: "another session of a program is open on this token; close it first",
     .deviceRemoved: "the secure world has ended; try again",
     .deviceMemory:
-      "no room: the pool of buffers, the memory that one client may have, or the disk of the store is full",
+      "no room: the pool of buffers, what one client may have (`memory-limit`), or the disk of the store is full",
     .deviceError: "the secure world could not be reached or could not open its store; see `strongroom config`",
     .tokenNotRecognized: "the token is not initialised; `strongroom init --label NAME` does it",
     .keyFunctionNotPermitted: "the key may not be used for this; `strongroom objects show` says what it is for",

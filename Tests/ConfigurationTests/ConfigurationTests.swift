@@ -50,7 +50,7 @@ struct ConfigurationTests {
       pool-svr-bytes = 12M
       pool-key-bytes = 4K
       memory-limit = 100m
-      log = /var/log/tee # not a comment
+      log = /var/log/tee#1
       """)
     var expected = Configuration(store: "/srv/token")
     expected.secureWorld = "/opt/bin/tee"
@@ -64,7 +64,7 @@ struct ConfigurationTests {
     expected.secureVideoRecordingPoolByteCount = 12 << 20
     expected.keyPoolByteCount = 4096
     expected.memoryLimit = 100 << 20
-    expected.log = .file("/var/log/tee # not a comment")
+    expected.log = .file("/var/log/tee#1")
     #expect(configuration == expected)
     #expect(try read("log = stderr\r\n").log == .standardError)
     #expect(try read("log = none").log == .none)
@@ -90,6 +90,7 @@ struct ConfigurationTests {
       ("slots", "1: this is not `key = value`"),
       ("slots =", "1: 'slots' has no value"),
       ("= 1", "1: there is no key ''"),
+      ("store = /a # mine", "1: store: a comment has a line of its own"),
       ("Slots = 1", "1: there is no key 'Slots'"),
       ("store = relative", "1: store: 'relative' is not an absolute path"),
       ("store = ~other/x", "1: store: '~other/x' is not an absolute path"),

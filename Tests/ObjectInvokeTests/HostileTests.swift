@@ -7,94 +7,20 @@ import Wire
 
 @testable import ObjectInvoke
 
-/// A client that follows no rule: speaks on the socket and writes into the channel by itself.
-struct RawClient: ~Copyable {
-  let socket: MessageSocket
-
-  init(_ path: String) throws {
-    socket = try MessageSocket.connect(to: path, timeout: 1_000_000_000)
-  }
-
-  func send(_ message: ControlMessage, payload: [UInt8] = [], descriptors: [Int32] = []) throws {
-    try payload.withUnsafeBytes { body in
-      try message.withBytes { (head) throws(SystemError) in
-        try socket.send(head, body, descriptors: descriptors)
-      }
-    }
-  }
-
-  /// The head of the next answer and its first descriptor; nil when the server has closed, or is silent for two
-  /// seconds.
-  func receive() throws -> (head: ControlMessage, descriptor: Int32)? {
-    guard try !waitForEvents(socket.descriptor.number, .readable, timeout: 2_000_000_000).isEmpty else { return nil }
-    let buffer = try #require(RawClient.buffer())
-    defer { buffer.deallocate() }
-    do {
-      guard var message = try socket.receive(into: buffer, maximumDescriptors: 8) else { return nil }
-      let head = ControlMessage(UnsafeRawBufferPointer(rebasing: buffer[..<message.byteCount]))
-      return (try #require(head), message.descriptors.takeFirst()?.relinquish() ?? -1)
-    } catch let error as SystemError where error.code == ECONNRESET {
-      return nil
-    }
-  }
-
-  private static func buffer() -> UnsafeMutableRawBufferPointer? {
-    UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 16)
-  }
-
-  func hello(version: UInt32 = ControlMessage.version) throws -> ControlMessage? {
-    var hello = ControlMessage(.hello, number: 1)
-    hello.magic = ControlMessage.magic
-    hello.version = version
-    try send(hello)
-    return try receive()?.head
-  }
-
-  func openChannel() throws -> ChannelMapping {
-    try send(ControlMessage(.openChannel, number: 2))
-    let answer = try #require(try receive())
-    return try ChannelMapping.map(Descriptor(adopting: answer.descriptor))
-  }
-
-  /// The object id of shared memory and its mapping here.
-  func shareMemory(_ byteCount: UInt64) throws -> (UInt64, SharedRegion) {
-    var ask = ControlMessage(.shareMemory, number: 3)
-    ask.bulkByteCount = byteCount
-    try send(ask)
-    let answer = try #require(try receive())
-    let file = Descriptor(adopting: answer.descriptor)
-    return (answer.head.object, try SharedRegion(file, byteCount: Int(byteCount), access: .readWrite))
-  }
-}
-
-/// Writes a request line and rings, as a client does; answers the errno of the reply, nil when none comes.
+/// Writes a request line and rings, as a client does; answers the errno of the reply, nil when none comes or is waited for.
 @discardableResult
 func post(
   _ mapping: ChannelMapping, sequence: UInt32 = 1, object: UInt64 = ObjectReference.root,
   operation: UInt32 = Operation.echo, flags: UInt16 = 0, messageByteCount: UInt64 = 0, inputByteCount: UInt64 = 0,
   outputCapacity: UInt64 = 0, inputPut: UInt64? = nil, outputTaken: UInt64? = nil, waits: Bool = true
 ) -> Int32? {
-  typealias Field = ChannelLayout.RequestField
-  let memory = mapping.memory
-  let line = memory.requestLine
-  clinux_store64_relaxed(line + Field.object, object)
-  clinux_store64_relaxed(line + Field.operationAndFlags, UInt64(operation) | UInt64(flags) << 32)
-  clinux_store64_relaxed(line + Field.messageByteCount, messageByteCount)
-  clinux_store64_relaxed(line + Field.inputByteCount, inputByteCount)
-  clinux_store64_relaxed(line + Field.outputCapacity, outputCapacity)
-  if let inputPut { memory.inputPut.store(inputPut) }
-  if let outputTaken { memory.outputTaken.store(outputTaken) }
-  memory.requestSequence.store(sequence)
-  memory.requestEvents.add(1)
-  memory.requestEvents.wake()
-  let end = MonotonicClock.now() + 500_000_000
-  while waits, MonotonicClock.now() < end {
-    if memory.replySequence.load() == sequence {
-      return Int32(bitPattern: clinux_load32_relaxed(memory.replyLine + ChannelLayout.ReplyField.errno))
-    }
-    usleep(200)
-  }
-  return nil
+  let request = RawRequest(
+    sequence: sequence, object: object, operation: operation, flags: flags, messageByteCount: messageByteCount,
+    inputByteCount: inputByteCount, outputCapacity: outputCapacity)
+  if let inputPut { mapping.memory.inputPut.store(inputPut) }
+  if let outputTaken { mapping.memory.outputTaken.store(outputTaken) }
+  request.post(mapping)
+  return waits ? request.answer(mapping, seconds: 10)?.errno : nil
 }
 
 private struct Random {
@@ -115,7 +41,7 @@ extension ObjectInvokeTests {
       let server = try TestServer()
       defer { server.stop() }
       let raw = try RawClient(server.path)
-      _ = try raw.hello()
+      try raw.hello()
       let mapping = try raw.openChannel()
       let inline = UInt64(ChannelLayout.inlineByteCount)
       #expect(post(mapping, sequence: 1) == 0)
@@ -149,9 +75,9 @@ extension ObjectInvokeTests {
         return answer.head.errno
       }
       let first = try RawClient(server.path)
-      _ = try first.hello()
+      try first.hello()
       let second = try RawClient(server.path)
-      _ = try second.hello()
+      try second.hello()
       #expect(try channelErrno(first) == 0 && channelErrno(second) == 0 && channelErrno(first) == 0)
       #expect(try channelErrno(first) == EMFILE && channelErrno(second) == EMFILE)
       let client = try server.connect()
@@ -175,7 +101,7 @@ extension ObjectInvokeTests {
       let server = try TestServer(limits: limits)
       defer { server.stop() }
       let raw = try RawClient(server.path)
-      _ = try raw.hello()
+      try raw.hello()
       let mappings = try (0..<6).map { _ in try raw.openChannel() }
       #expect(post(mappings[0], sequence: 1, operation: Operation.add) == 0)
       let root = server.rootList.objects.withLock { $0[0] }
@@ -199,7 +125,7 @@ extension ObjectInvokeTests {
 
       // A memory file loses its pages when the client goes on, and counts until then.
       let second = try RawClient(server.path)
-      _ = try second.hello()
+      try second.hello()
       let channel = try second.openChannel()
       #expect(post(channel, sequence: 1, operation: Operation.add) == 0)
       let roots = server.rootList.objects.withLock { $0 }
@@ -236,20 +162,20 @@ extension ObjectInvokeTests {
       defer { server.stop() }
       let good = try server.connect()
       let raw = try RawClient(server.path)
-      _ = try raw.hello()
+      try raw.hello()
       let mapping = try raw.openChannel()
       #expect(post(mapping, sequence: 1) == 0)
       switch what {
-      case "sequence": _ = post(mapping, sequence: 5)
+      case "sequence": post(mapping, sequence: 5, waits: false)
       case "input":
-        _ = post(
+        post(
           mapping, sequence: 2, operation: Operation.sum, inputByteCount: 1 << 30,
-          inputPut: UInt64(ChannelLayout.ringByteCount) + 1)
+          inputPut: UInt64(ChannelLayout.ringByteCount) + 1, waits: false)
       default:
         mapping.memory.inlineRequest.storeBytes(of: 100_000, as: UInt64.self)
-        _ = post(
+        post(
           mapping, sequence: 2, operation: Operation.produce, messageByteCount: 8, outputCapacity: 1 << 30,
-          outputTaken: 1)
+          outputTaken: 1, waits: false)
       }
       let hungUp = becomesTrue { raw.socket.hasHungUp() }
       #expect(hungUp)
@@ -284,7 +210,7 @@ extension ObjectInvokeTests {
       let server = try TestServer()
       defer { server.stop() }
       let raw = try RawClient(server.path)
-      _ = try raw.hello()
+      try raw.hello()
       var invoke = ControlMessage(.invoke, number: 5)
       invoke.object = ObjectReference.root
       invoke.operation = Operation.echo
@@ -341,7 +267,7 @@ extension ObjectInvokeTests {
       while MonotonicClock.now() < end {
         connections += 1
         let raw = try RawClient(server.path)
-        _ = try raw.hello()
+        try raw.hello()
         let mapping = try raw.openChannel()
         let memory = mapping.memory
         defer { withExtendedLifetime(mapping) {} }

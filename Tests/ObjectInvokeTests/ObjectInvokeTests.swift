@@ -1,5 +1,4 @@
 import Glibc
-import LinuxSystem
 import Testing
 
 /// One after the other: some of them fork, and count threads and descriptors.
@@ -25,14 +24,4 @@ func status(of pid: Int32) -> Int32 {
   var status: Int32 = 0
   waitpid(pid, &status, 0)
   return status & 0x7f == 0 ? status >> 8 & 0xff : -(status & 0x7f)
-}
-
-/// Waits at most ten seconds until `condition` is true, and answers whether it is.
-func becomesTrue(_ condition: () -> Bool) -> Bool {
-  let end = MonotonicClock.now() + 10_000_000_000
-  while MonotonicClock.now() < end {
-    if condition() { return true }
-    usleep(2000)
-  }
-  return condition()
 }

@@ -235,7 +235,7 @@ extension ObjectInvokeTests {
 
       // The client's process is gone, its side of the memory with it: the object reads on.
       let raw = try RawClient(server.path)
-      _ = try raw.hello()
+      try raw.hello()
       let channel = try raw.openChannel()
       let (id, region) = try raw.shareMemory(8192)
       let gone = server.rootList.objects.withLock { $0[1] }
@@ -254,7 +254,7 @@ extension ObjectInvokeTests {
       let server = try TestServer()
       defer { server.stop() }
       let raw = try RawClient(server.path)
-      _ = try raw.hello()
+      try raw.hello()
       let channel = try raw.openChannel()
       var ask = ControlMessage(.shareMemory, number: 7)
       ask.bulkByteCount = 5000
@@ -284,11 +284,11 @@ extension ObjectInvokeTests {
       let server = try TestServer()
       defer { server.stop() }
       let raw = try RawClient(server.path)
-      _ = try raw.hello()
+      try raw.hello()
       let channel = try raw.openChannel()
       let (id, _) = try raw.shareMemory(16_384)
       let other = try RawClient(server.path)
-      _ = try other.hello()
+      try other.hello()
       let (foreign, _) = try other.shareMemory(16_384)
       #expect(foreign == id)
       let another = try raw.shareMemory(4096).0

@@ -288,15 +288,6 @@ struct BenchClient: Sendable {
 }
 
 extension Attribute {
-  static func flag(_ type: AttributeType, _ value: Bool) -> Attribute { Attribute(type, .bytes([value ? 1 : 0])) }
-  static func number(_ type: AttributeType, _ value: UInt) -> Attribute {
-    Attribute(type, .bytes(withUnsafeBytes(of: value.littleEndian) { [UInt8]($0) }))
-  }
-  static func bytes(_ type: AttributeType, _ value: [UInt8]) -> Attribute { Attribute(type, .bytes(value)) }
-  static func text(_ type: AttributeType, _ value: String) -> Attribute { Attribute(type, .bytes(Array(value.utf8))) }
-  static func of(_ value: ObjectClass) -> Attribute { .number(.class, value.rawValue) }
-  static func of(_ value: KeyType) -> Attribute { .number(.keyType, value.rawValue) }
-  static let onToken = Attribute.flag(.token, true)
   static let extractable = Attribute.flag(.extractable, true)
   static let revealable: [Attribute] = [.flag(.sensitive, false), .extractable]
 }

@@ -95,7 +95,6 @@ extension ModuleSuite {
           }
         }
         require(result == CKR_DEVICE_REMOVED, name(result))
-        require(Date().timeIntervalSince(begin) < 5, "it took too long to notice")
       }
     }
 

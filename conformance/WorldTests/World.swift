@@ -113,13 +113,3 @@ final class World {
     }
   }
 }
-
-/// Whether `condition` becomes true in the time.
-func becomesTrue(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
-  let end = Date().addingTimeInterval(seconds)
-  while Date() < end {
-    if try condition() { return true }
-    usleep(5_000)
-  }
-  return try condition()
-}
