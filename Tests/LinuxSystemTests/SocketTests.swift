@@ -20,15 +20,6 @@ private func receive(
   return answer.map { (String(decoding: buffer.prefix($0.0), as: UTF8.self), $0.1) }
 }
 
-/// How often this process has the memory file of that name open. Other tests open and close other files meanwhile.
-private func openCount(ofMemoryFile name: String) throws -> Int {
-  let folder = "/proc/self/fd"
-  return try FileManager.default.contentsOfDirectory(atPath: folder).count { number in
-    let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(number)")
-    return target?.hasPrefix("/memfd:\(name) ") ?? false
-  }
-}
-
 @Suite("Message sockets", .serialized)
 struct SocketTests {
   @Test("messages keep their boundaries and carry descriptors")
