@@ -39,7 +39,7 @@ extension ConfigurationKey {
       set: { $1.path(into: &$0.displayDirectory) }),
     ConfigurationKey(
       name: "peripheral", value: "file", standard: "strongroom-peripheral beside the secure world",
-      meaning: "The program that is started as decoder, display and camera.",
+      meaning: "The program that is started as decoder and display.",
       set: { $1.path(into: &$0.peripheral) }),
     ConfigurationKey(
       name: "pool-svp-bytes", value: "bytes", standard: "64M",

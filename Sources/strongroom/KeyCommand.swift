@@ -22,7 +22,7 @@ struct KeyCommand: ParsableCommand {
     @Option(help: "CKA_ID of the new key, in hexadecimal; default: 16 random bytes.") var id: String?
     @Option(
       parsing: .upToNextOption,
-      help: "What the key may do, one or several; default: what keys of the kind are for.")
+      help: "What the key may do, one or several; sign includes verify. Default: what keys of the kind are for.")
     var usage: [KeyUsage] = []
     @Flag(help: "The key may leave the token wrapped by another.") var extractable = false
     @Flag(help: "What the key decrypts goes into restricted buffers only.") var restrictedOutput = false

@@ -171,26 +171,25 @@ extension ModuleSuite {
       let (result, expected) = encrypt(session, mechanism, key, data)
       #expect(result == CKR_OK)
       #expect(p11.C_EncryptInit!(session, mechanism, key) == CKR_OK)
-      var encrypted: [UInt8] = []
-      feed(data, part) { piece, count in
-        let (result, bytes) = output { p11.C_EncryptUpdate!(session, piece, count, $0, $1) }
-        #expect(result == CKR_OK)
-        encrypted += bytes
-      }
-      let last = output { p11.C_EncryptFinal!(session, $0, $1) }
-      #expect(last.0 == CKR_OK)
-      encrypted += last.1
-      #expect(encrypted == expected)
+      #expect(inParts(session, data, part, p11.C_EncryptUpdate, p11.C_EncryptFinal) == expected)
       #expect(p11.C_DecryptInit!(session, mechanism, key) == CKR_OK)
-      var decrypted: [UInt8] = []
-      feed(expected, part) { piece, count in
-        let (result, bytes) = output { p11.C_DecryptUpdate!(session, piece, count, $0, $1) }
+      #expect(inParts(session, expected, part, p11.C_DecryptUpdate, p11.C_DecryptFinal) == data)
+    }
+
+    /// What comes out of the operation that has begun, when `data` goes in part by part.
+    private func inParts(
+      _ session: CK_SESSION_HANDLE, _ data: [UInt8], _ part: Int, _ update: CK_C_EncryptUpdate?,
+      _ final: CK_C_EncryptFinal?
+    ) -> [UInt8] {
+      var all: [UInt8] = []
+      feed(data, part) { piece, count in
+        let (result, bytes) = output { update!(session, piece, count, $0, $1) }
         #expect(result == CKR_OK)
-        decrypted += bytes
+        all += bytes
       }
-      let rest = output { p11.C_DecryptFinal!(session, $0, $1) }
-      #expect(rest.0 == CKR_OK)
-      #expect(decrypted + rest.1 == data)
+      let last = output { final!(session, $0, $1) }
+      #expect(last.0 == CKR_OK)
+      return all + last.1
     }
 
     @Test("encryption in place, and over a shifted buffer, gives what encryption elsewhere gives")
