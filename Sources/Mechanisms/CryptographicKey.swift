@@ -1,5 +1,6 @@
 import CryptoCore
 import Cryptoki
+import Synchronization
 
 /// A key ready for work: parsed once, with its schedules, blinding and padded states kept.
 ///
@@ -23,6 +24,10 @@ public final class CryptographicKey: Sendable {
   private let authenticationKeys = InlineArray<12, KeptReference<MessageAuthenticationKey>> { _ in
     KeptReference()
   }
+  /// How many of them are kept, or are about to be.
+  private let authenticationKeyCount = Atomic<Int>(0)
+  /// The first ones that are used are kept: each takes some KiB, and nobody uses one key with many hashes. Another is made for each use.
+  private static let mostAuthenticationKeys = 2
 
   init(_ material: Material) {
     self.material = material
@@ -87,7 +92,7 @@ public final class CryptographicKey: Sendable {
     }
   }
 
-  /// The kept state for HMAC with `hash`, or for AES-CMAC when it is nil.
+  /// The state for HMAC with `hash`, or for AES-CMAC when it is nil; of the first two that are asked for, the kept one.
   func authenticationKey(_ hash: HashAlgorithm?) throws(ReturnValue) -> MessageAuthenticationKey {
     let place = hash.map { Int($0.rawValue) } ?? authenticationKeys.count - 1
     if let kept = authenticationKeys[place].instance { return kept }
@@ -102,6 +107,13 @@ public final class CryptographicKey: Sendable {
     } catch {
       throw error.kind == .unsupported ? .mechanismInvalid : .generalError
     }
-    return authenticationKeys[place].keep(made)
+    if authenticationKeyCount.add(1, ordering: .relaxed).oldValue < Self.mostAuthenticationKeys {
+      let kept = authenticationKeys[place].keep(made)
+      if kept === made { return made }
+      authenticationKeyCount.subtract(1, ordering: .relaxed)
+      return kept
+    }
+    authenticationKeyCount.subtract(1, ordering: .relaxed)
+    return made
   }
 }

@@ -9,6 +9,8 @@ public protocol TokenRequest: Sendable {
 }
 
 /// A request that carries a secret: whoever has carried it out wipes it.
+///
+/// Its reader copies the secret when all fields have been read: of a message that is malformed, nothing lies about.
 public protocol SecretRequest: TokenRequest {
   /// Overwrites the secret, in place as long as nobody else holds its bytes.
   mutating func wipe()
@@ -25,8 +27,9 @@ public struct InitializeToken: SecretRequest {
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
-    pin = try reader.bytes()
+    let pin = try reader.lentBytes()
     label = try reader.bytes()
+    self.pin = [UInt8](pin)
   }
 
   public func write(to writer: inout WireWriter) {
@@ -74,8 +77,9 @@ public struct SetPIN: SecretRequest {
 
   public init(from reader: inout WireReader) throws(WireError) {
     session = try SessionReference(from: &reader)
-    oldPIN = try reader.bytes()
-    newPIN = try reader.bytes()
+    let (oldPIN, newPIN) = (try reader.lentBytes(), try reader.lentBytes())
+    self.oldPIN = [UInt8](oldPIN)
+    self.newPIN = [UInt8](newPIN)
   }
 
   public func write(to writer: inout WireWriter) {
@@ -118,11 +122,12 @@ public struct Login: SecretRequest {
   public init(from reader: inout WireReader) throws(WireError) {
     session = try SessionReference(from: &reader)
     userType = UserType(rawValue: UInt(try reader.u32()))
-    pin = try reader.bytes()
+    let pin = try reader.lentBytes()
     hasReadOnlySessions = try reader.bool()
     guard let function = KeyFunction(rawValue: try reader.u8()) else { throw .invalid }
     contextFunction = function
     contextKey = try reader.u64()
+    self.pin = [UInt8](pin)
   }
 
   public func write(to writer: inout WireWriter) {

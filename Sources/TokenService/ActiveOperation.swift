@@ -15,8 +15,8 @@ public final class ActiveOperation: @unchecked Sendable {
   }
 
   let kind: Kind
-  /// Whether it ends with the user's login.
-  let usesPrivateKey: Bool
+  /// The number of the login that it ends with; nil when it needs none.
+  let loginNumber: UInt64?
   /// The numbers of the use-cases whose buffers may receive the plaintext of a restricted decryption; none means all.
   public let useCases: Set<UInt32>
   /// Touched by the thread that has taken the operation only, as are the two below.
@@ -36,9 +36,9 @@ public final class ActiveOperation: @unchecked Sendable {
   /// Bytes of memory that an operation counts for beside what it holds: its context in libcrypto and what goes with it.
   static let ownByteCount = 8 << 10
 
-  init(_ operation: consuming Operation, _ kind: Kind, usesPrivateKey: Bool, useCases: Set<UInt32> = []) {
+  init(_ operation: consuming Operation, _ kind: Kind, loginNumber: UInt64?, useCases: Set<UInt32> = []) {
     self.kind = kind
-    self.usesPrivateKey = usesPrivateKey
+    self.loginNumber = loginNumber
     self.useCases = useCases
     self.operation = operation
   }

@@ -127,12 +127,12 @@ public final class Client: Sendable {
 
   var role: Role { state.withLock { $0.role } }
 
-  /// Notes that the client uses a session and answers the client's role. Throws CKR_SESSION_COUNT, and
-  /// CKR_DEVICE_REMOVED when the client has gone.
-  func enter(_ session: SessionReference) throws(ReturnValue) -> Role {
+  /// Notes that the client uses a session and answers who the client is logged in as, and by which login. Throws
+  /// CKR_SESSION_COUNT, and CKR_DEVICE_REMOVED when the client has gone.
+  func enter(_ session: SessionReference) throws(ReturnValue) -> (role: Role, loginNumber: UInt64) {
     try withState { (state) throws(ReturnValue) in
       try state.note(session)
-      return state.role
+      return (state.role, state.loginNumber)
     }
   }
 }
@@ -243,9 +243,10 @@ extension Client.State {
     counted = byteCount
   }
 
-  /// The same for an operation of a session. Throws CKR_OPERATION_NOT_INITIALIZED when it has been ended meanwhile.
+  /// The same for an operation of a session. Throws CKR_OPERATION_NOT_INITIALIZED when it, or its login, has been ended
+  /// meanwhile.
   mutating func count(_ byteCount: Int, for active: ActiveOperation) throws(ReturnValue) {
-    guard !active.hasEnded else { throw .operationNotInitialized }
+    guard !active.hasEnded, !lacksLogin(of: active) else { throw .operationNotInitialized }
     try count(ActiveOperation.ownByteCount + byteCount, insteadOf: &active.countedByteCount)
   }
 
@@ -263,9 +264,19 @@ extension Client.State {
   mutating func place(_ active: ActiveOperation, in session: UInt32) throws(ReturnValue) {
     guard let place = sessions[session] else { throw isGone ? .deviceRemoved : .sessionHandleInvalid }
     guard place[active.kind] == nil else { throw .operationActive }
-    if active.usesPrivateKey, role != .user { throw .userNotLoggedIn }
+    if lacksLogin(of: active) { throw .userNotLoggedIn }
     try count(active.operation.heldByteCount, for: active)
     sessions[session]?[active.kind] = active
+  }
+
+  private func lacksLogin(of active: ActiveOperation) -> Bool {
+    if let login = active.loginNumber { login != loginNumber } else { false }
+  }
+
+  /// Throws CKR_OPERATION_NOT_INITIALIZED when an operation in one part may not go on: its session has ended, or the login
+  /// that its key needs.
+  func checkGoesOn(in session: UInt32, usesPrivateKey: Bool) throws(ReturnValue) {
+    guard isOpen(session), !usesPrivateKey || role == .user else { throw .operationNotInitialized }
   }
 
   /// An operation of a session, for the caller alone to work with until it calls its `release`.

@@ -129,7 +129,18 @@ public final class Token: Sendable {
     return object
   }
 
-  /// The same in a session, which is noted with it.
+  /// The same for a request that makes or changes something: private objects exist under the login that it began under alone.
+  func object(
+    _ handle: UInt64, for client: Client, in entry: Entry, _ missing: ReturnValue
+  ) throws(ReturnValue) -> Object {
+    let (isUser, own) = client.reading {
+      ($0.role == .user && $0.loginNumber == entry.loginNumber, $0.objects[handle])
+    }
+    guard let object = own ?? reading({ $0.objects[handle] }), !object.isPrivate || isUser else { throw missing }
+    return object
+  }
+
+  /// The object with this handle, for the client as it is in a session, which is noted with it.
   func object(
     _ handle: UInt64, for client: Client, in session: SessionReference, _ missing: ReturnValue
   ) throws(ReturnValue) -> Object {

@@ -67,7 +67,7 @@ extension Token {
   /// C_DeriveKey.
   func derive(_ request: MakeKey, _ client: Client) throws(ReturnValue) -> UInt64 {
     let entry = try enter(request.session, client)
-    let base = try object(request.key, for: client, .keyHandleInvalid)
+    let base = try object(request.key, for: client, in: entry, .keyHandleInvalid)
     guard let description = base.description else { throw .keyHandleInvalid }
     let facts = try KeyPolicy.check(description, request.mechanism, for: .derive, usage: .derive)
     try refuseRestrictedAndGuarded(base)

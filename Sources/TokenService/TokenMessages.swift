@@ -18,15 +18,17 @@ extension Token {
   func encryptMessage<Bulk: BulkTransfer & ~Copyable>(
     _ request: borrowing MessageOperation, _ client: Client, _ bulk: inout Bulk, tag reply: inout WireWriter
   ) throws(Refusal) {
-    var operation = try startMessage(.encrypt, request, client, &bulk)
+    var started = try startMessage(.encrypt, request, client, &bulk)
     var counted = 0
     defer { client.letGo(counted) }
-    try feed(&operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, &counted)
+    try feed(
+      &started.operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, request.session,
+      usesPrivateKey: started.admission.key.isPrivate, &counted)
     var tag = InlineArray<16, UInt8>(repeating: 0)
     var span = tag.mutableSpan
     try refusing { () throws(ReturnValue) in
       try span.withUnsafeMutableBytes { (memory) throws(ReturnValue) in
-        let count = try operation.finish(into: memory)
+        let count = try started.operation.finish(into: memory)
         reply.bytes(UnsafeRawBufferPointer(rebasing: memory[..<count]))
       }
     }
@@ -36,15 +38,17 @@ extension Token {
   func decryptMessage<Bulk: BulkTransfer & ~Copyable>(
     _ request: borrowing MessageOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    var operation = try startMessage(.decrypt, request, client, &bulk)
+    var started = try startMessage(.decrypt, request, client, &bulk)
     var counted = 0
     defer { client.letGo(counted) }
-    try feed(&operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, &counted)
+    try feed(
+      &started.operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, request.session,
+      usesPrivateKey: started.admission.key.isPrivate, &counted)
     try refusing { () throws(ReturnValue) in
       _ = try request.tag.withUnsafeBytes { (tag) throws(ReturnValue) in
-        try operation.update(tag, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        try started.operation.update(tag, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       }
-      try operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
+      try started.operation.finishWithheld { (piece: UnsafeRawBufferPointer) throws(ReturnValue) in
         try bulk.writeOutput(piece)
       }
     }
@@ -53,7 +57,7 @@ extension Token {
   /// The operation for one message, its associated data taken in; the rest of the input is the message.
   private func startMessage<Bulk: BulkTransfer & ~Copyable>(
     _ function: KeyFunction, _ request: borrowing MessageOperation, _ client: Client, _ bulk: inout Bulk
-  ) throws(Refusal) -> Operation {
+  ) throws(Refusal) -> StartedOperation {
     guard case .gcm(let iv, let none, let tagBitCount) = request.mechanism.parameters, none.isEmpty,
       request.associatedByteCount <= bulk.inputByteCount,
       function == .encrypt || request.tag.count == Int(tagBitCount / 8)
@@ -80,8 +84,8 @@ extension Token {
     let key = started.admission.key
     if key.asksForPIN {
       let session = request.session
-      _ = try refusing { () throws(ReturnValue) in try useAuthorization(function, key, in: session, client) }
+      try refusing { () throws(ReturnValue) in try useAuthorization(function, key, in: session, client) }
     }
-    return started.operation
+    return started
   }
 }

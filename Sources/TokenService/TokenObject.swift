@@ -60,15 +60,17 @@ public final class TokenObject: Sendable {
 
   /// A decryption in one part, which no session has. Throws what C_DecryptInit answers.
   public func startRestricted(_ request: KeyOperation, client: Client) throws(ReturnValue) -> ActiveOperation {
-    try token.startRestricted(request, client)
+    try token.startRestricted(request, client, loginNumber: nil)
   }
 
   /// Starts a decryption in parts. It is the session's until `leaveRestricted` ends it, C_SessionCancel, a logout, or the
   /// session's end. Throws what C_DecryptInit answers.
   public func beginRestricted(_ request: KeyOperation, client: Client) throws(ReturnValue) {
-    let isActive = client.reading { $0.isActive(.restrictedDecryption, in: request.session.number) }
+    let (isActive, loginNumber) = client.reading {
+      ($0.isActive(.restrictedDecryption, in: request.session.number), $0.loginNumber)
+    }
     guard !isActive else { throw .operationActive }
-    let active = try token.startRestricted(request, client)
+    let active = try token.startRestricted(request, client, loginNumber: loginNumber)
     try client.withState { (state) throws(ReturnValue) in try state.place(active, in: request.session.number) }
   }
 
@@ -121,8 +123,10 @@ public final class TokenObject: Sendable {
   private func carryingOut<Request: SecretRequest, R>(
     _ message: inout WireReader, _ body: (borrowing Request) throws(ReturnValue) -> R
   ) throws(Refusal) -> R {
-    var request: Request = try read(&message)
+    var request: Request
+    do throws(WireError) { request = try Request(from: &message) } catch { throw Refusal(.argumentsBad) }
     defer { request.wipe() }
+    guard message.remaining == 0 else { throw Refusal(.argumentsBad) }
     return try refusing { () throws(ReturnValue) in try body(request) }
   }
 

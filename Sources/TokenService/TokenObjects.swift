@@ -75,8 +75,6 @@ extension Token {
         }
       }
       try completing(entry, client) { (state) throws(ReturnValue) in
-        // The login may have ended while the key was made.
-        if state.role != .user, objects.contains(where: \.isPrivate) { throw .userNotLoggedIn }
         if sealed.count < objects.count { try state.insert(objects) }
         if sealed.isEmpty { return }
         let isPlaced = reading { token in
@@ -164,7 +162,7 @@ extension Token {
   /// C_CopyObject.
   func copy(_ request: ObjectRequest, _ client: Client) throws(ReturnValue) -> UInt64 {
     let entry = try enter(request.session, client)
-    let original = try object(request.object, for: client, .objectHandleInvalid)
+    let original = try object(request.object, for: client, in: entry, .objectHandleInvalid)
     guard original.attributes.bool(.copyable), let schema = original.schema else { throw .actionProhibited }
     let change = TemplateChange(schema: schema, isCopy: true, isSecurityOfficer: entry.role == .securityOfficer)
     var attributes = try change.applied(request.template, to: try allAttributes(of: original))
@@ -276,7 +274,7 @@ extension Token {
   private func change(_ request: ObjectRequest, _ client: Client, _ entry: Entry) throws(ReturnValue) {
     try changing(request.object) { () throws(ReturnValue) in
       try completing(entry, client) { (_) throws(ReturnValue) in }
-      let object = try object(request.object, for: client, .objectHandleInvalid)
+      let object = try object(request.object, for: client, in: entry, .objectHandleInvalid)
       if object.isToken, !request.session.isReadWrite { throw .sessionReadOnly }
       guard object.attributes.bool(.modifiable), let schema = object.schema else { throw .actionProhibited }
       if object.objectClass == .certificate, object.attributes.bool(.trusted), entry.role != .securityOfficer {
@@ -287,16 +285,17 @@ extension Token {
       guard changed.attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
       if object.isToken {
         if changed.byteCount > object.byteCount { try checkRoom(for: [changed.attributes], client) }
-        try update(changed)
+        try update(changed, for: client, in: entry)
         // An initialisation may have removed it.
         reading { if $0.objects[object.handle] === object { $0.objects.insert(changed) } }
       } else {
-        try client.withState { (state) throws(ReturnValue) in try state.replace(changed) }
+        try completing(entry, client) { (state) throws(ReturnValue) in try state.replace(changed) }
       }
     }
   }
 
-  private func update(_ object: Object) throws(ReturnValue) {
+  /// Makes a changed object durable, if the request for it may still be completed when the store's turn comes.
+  private func update(_ object: Object, for client: Client, in entry: Entry) throws(ReturnValue) {
     let id = ObjectHandles.storeID(object.handle)
     var privatePart = PrivatePartChange.kept
     if object.isPrivate {
@@ -307,9 +306,16 @@ extension Token {
       privatePart = .replaced(content, key)
     }
     let publicPart = StoredForm.publicPart(object.attributes)
+    var refusal: ReturnValue?
     try committing { (transaction) throws(StorageError) in
+      do throws(ReturnValue) {
+        try completing(entry, client) { (_) throws(ReturnValue) in }
+      } catch {
+        return refusal = error
+      }
       _ = try transaction.update(id, of: slot, publicPart: publicPart, privatePart: privatePart)
     }
+    if let refusal { throw refusal }
   }
 
   /// Makes a change of an object durable. Throws CKR_OBJECT_HANDLE_INVALID when an initialisation has removed it.

@@ -46,30 +46,17 @@ extension Token {
     }
   }
 
-  /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for. Answers the number of the login
-  /// under which it was given.
-  @discardableResult
+  /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
   func useAuthorization(
     _ function: KeyFunction, _ key: Object, in session: SessionReference, _ client: Client
-  ) throws(ReturnValue) -> UInt64 {
-    guard key.asksForPIN else { return 0 }
+  ) throws(ReturnValue) {
+    guard key.asksForPIN else { return }
     let wanted = Client.Authorization(function: function, key: key.handle)
     let number = session.number
-    return try client.withState { (state) throws(ReturnValue) in
+    try client.withState { (state) throws(ReturnValue) in
       guard state.sessions[number]?.authorized == wanted else { throw .userNotLoggedIn }
       state.sessions[number]?.authorized = nil
-      return state.loginNumber
     }
-  }
-
-  /// Gives back the login of an operation that has to be asked for again with more room, unless it has ended meanwhile.
-  private func returnAuthorization(
-    _ function: KeyFunction, _ key: Object, in session: SessionReference, of loginNumber: UInt64, _ client: Client
-  ) {
-    guard key.asksForPIN else { return }
-    let authorization = Client.Authorization(function: function, key: key.handle)
-    let number = session.number
-    client.reading { if $0.loginNumber == loginNumber { $0.sessions[number]?.authorized = authorization } }
   }
 
   /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been
@@ -87,13 +74,16 @@ extension Token {
     return (key, facts, Set(useCases))
   }
 
-  /// A decryption into restricted buffers, which is not in its session yet.
-  func startRestricted(_ request: KeyOperation, _ client: Client) throws(ReturnValue) -> ActiveOperation {
+  /// A decryption into restricted buffers, which is not in its session yet; for one that shall be, the number of the login
+  /// that there was before.
+  func startRestricted(
+    _ request: KeyOperation, _ client: Client, loginNumber: UInt64?
+  ) throws(ReturnValue) -> ActiveOperation {
     let (key, facts, useCases) = try restrictedDecryption(request, client)
     return ActiveOperation(
       try Operation(
         function: .decrypt, mechanism: request.mechanism, facts: facts, key: try self.key(of: key)),
-      .restrictedDecryption, usesPrivateKey: key.isPrivate, useCases: useCases)
+      .restrictedDecryption, loginNumber: key.isPrivate ? loginNumber : nil, useCases: useCases)
   }
 
   // MARK: Whole operations
@@ -104,53 +94,59 @@ extension Token {
   ) throws(Refusal) {
     let function = request.function
     var started = try start(function, request.key, request.mechanism, in: request.session, client)
-    var loginNumber: UInt64 = 0
+    let signatureByteCount = UInt64(request.signatureByteCount)
+    if function == .verify {
+      guard signatureByteCount <= bulk.inputByteCount else { throw Refusal(.argumentsBad) }
+      guard signatureByteCount <= Self.longestSignature else { throw Refusal(.signatureLenRange) }
+    } else {
+      try checkRoom(forAllOf: started, function, request.mechanism, bulk)
+    }
     if started.admission.key.asksForPIN {
       do throws(ReturnValue) {
-        loginNumber = try useAuthorization(function, started.admission.key, in: request.session, client)
+        try useAuthorization(function, started.admission.key, in: request.session, client)
       } catch {
         throw Refusal(error)
       }
     }
+    let isPrivate = started.admission.key.isPrivate
     var counted = 0
     defer { client.letGo(counted) }
-    do throws(Refusal) {
-      if function == .verify {
-        return try verify(
-          &started.operation, &bulk, signatureByteCount: request.signatureByteCount, client, &counted)
-      }
-      guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
-      let most = Operation.outputByteCount(
-        function, request.mechanism, started.admission.facts, started.admission.description,
-        inputByteCount: inputCount)
-      // Where the count is exact, or so far off that no outcome would fit, nothing is computed in vain.
-      let family = started.admission.facts.family
+    if function == .verify {
+      try feed(
+        &started.operation, &bulk, byteCount: bulk.inputByteCount - signatureByteCount, client, request.session,
+        usesPrivateKey: isPrivate, &counted)
+      return try finishVerification(&started.operation, Int(signatureByteCount), &bulk)
+    }
+    try feed(
+      &started.operation, &bulk, byteCount: bulk.inputByteCount, client, request.session, usesPrivateKey: isPrivate,
+      &counted)
+    var last: SecretBytes?
+    try end(&started.operation, &last, &bulk)
+  }
+
+  /// Throws CKR_BUFFER_TOO_SMALL for an output that has no room for what will come, or certainly none: nothing is computed in
+  /// vain where that can be told, and no context-specific login is used up.
+  @inline(__always)
+  private func checkRoom<Bulk: BulkTransfer & ~Copyable>(
+    forAllOf started: borrowing StartedOperation, _ function: KeyFunction, _ mechanism: borrowing Mechanism,
+    _ bulk: borrowing Bulk
+  ) throws(Refusal) {
+    guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
+    let most = Operation.outputByteCount(
+      function, mechanism, started.admission.facts, started.admission.description, inputByteCount: inputCount)
+    let family = started.admission.facts.family
+    if family.isSymmetric || function == .sign {
       let least = function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
-      if family.isSymmetric, UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
-      if function == .sign, UInt64(most) > bulk.outputCapacity { throw Refusal(needing: most) }
-      try feed(&started.operation, &bulk, byteCount: bulk.inputByteCount, client, &counted)
-      var last: SecretBytes?
-      try end(&started.operation, &last, &bulk)
-    } catch {
-      if error.value == .bufferTooSmall {
-        returnAuthorization(function, started.admission.key, in: request.session, of: loginNumber, client)
-      }
-      throw error
+      if UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
+    } else if function == .decrypt, started.admission.key.asksForPIN {
+      // Room for the longest plaintext, not for this one: how long it is would be told as often as somebody asks, for one PIN.
+      let longest = started.operation.finishByteCount
+      if UInt64(longest) > bulk.outputCapacity { throw Refusal(needing: longest) }
     }
   }
 
-  private func verify<Bulk: BulkTransfer & ~Copyable>(
-    _ operation: inout Operation, _ bulk: inout Bulk, signatureByteCount: UInt32, _ client: Client,
-    _ counted: inout Int
-  ) throws(Refusal) {
-    guard UInt64(signatureByteCount) <= bulk.inputByteCount else { throw Refusal(.argumentsBad) }
-    guard signatureByteCount <= Self.longestSignature else { throw Refusal(.signatureLenRange) }
-    try feed(&operation, &bulk, byteCount: bulk.inputByteCount - UInt64(signatureByteCount), client, &counted)
-    try finishVerification(&operation, Int(signatureByteCount), &bulk)
-  }
-
   /// Bytes of a signature that is looked at.
-  private static let longestSignature: UInt32 = 1 << 14
+  private static let longestSignature: UInt64 = 1 << 14
 
   private func finishVerification<Bulk: BulkTransfer & ~Copyable>(
     _ operation: inout Operation, _ count: Int, _ bulk: inout Bulk
@@ -170,13 +166,18 @@ extension Token {
   }
 
   /// Feeds the next `byteCount` bytes of the input to the operation, and what that yields to the output. What the
-  /// operation holds back or gathers counts against the client's quota, and in `counted`.
+  /// operation holds back or gathers counts against the client's quota, and in `counted`. A long one ends with the session
+  /// and the login, as one in parts does.
   func feed<Bulk: BulkTransfer & ~Copyable>(
-    _ operation: inout Operation, _ bulk: inout Bulk, byteCount: UInt64, _ client: Client, _ counted: inout Int
+    _ operation: inout Operation, _ bulk: inout Bulk, byteCount: UInt64, _ client: Client, _ session: SessionReference,
+    usesPrivateKey: Bool, _ counted: inout Int
   ) throws(Refusal) {
     try refusing { () throws(ReturnValue) in
       try feed(&operation, &bulk, byteCount: byteCount) { (held) throws(ReturnValue) in
-        try client.withState { (state) throws(ReturnValue) in try state.count(held, insteadOf: &counted) }
+        try client.withState { (state) throws(ReturnValue) in
+          try state.checkGoesOn(in: session.number, usesPrivateKey: usesPrivateKey)
+          try state.count(held, insteadOf: &counted)
+        }
       }
     }
   }
@@ -194,9 +195,12 @@ extension Token {
     }
   }
 
+  /// `count` is told what the operation holds when that changes, and after each piece of a long input: it may throw what
+  /// ends the operation.
   private func feed<Bulk: BulkTransfer & ~Copyable>(
     _ operation: inout Operation, _ bulk: inout Bulk, byteCount: UInt64, count: (Int) throws(ReturnValue) -> Void
   ) throws(ReturnValue) {
+    let isLong = byteCount > UInt64(BulkPiece.inputByteCount)
     var left = byteCount
     var held = operation.heldByteCount
     while left > 0 {
@@ -211,7 +215,7 @@ extension Token {
         let written = try operation.update(piece, into: memory)
         try bulk.commitOutput(written)
       }
-      if operation.heldByteCount != held {
+      if operation.heldByteCount != held || isLong {
         held = operation.heldByteCount
         try count(held)
       }
@@ -283,15 +287,18 @@ extension Token {
   func begin<Bulk: BulkTransfer & ~Copyable>(
     _ request: KeyOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let isActive = client.reading { $0.isActive(.function(request.function), in: request.session.number) }
+    let (isActive, loginNumber) = client.reading {
+      ($0.isActive(.function(request.function), in: request.session.number), $0.loginNumber)
+    }
     guard !isActive else { throw Refusal(.operationActive) }
     let started = try start(request.function, request.key, request.mechanism, in: request.session, client)
     let key = started.admission.key
     try checkRoom(for: started.operation, bulk)
-    _ = try refusing { () throws(ReturnValue) in
+    try refusing { () throws(ReturnValue) in
       try useAuthorization(request.function, key, in: request.session, client)
     }
-    let active = ActiveOperation(started.operation, .function(request.function), usesPrivateKey: key.isPrivate)
+    let active = ActiveOperation(
+      started.operation, .function(request.function), loginNumber: key.isPrivate ? loginNumber : nil)
     do throws(Refusal) {
       try feed(active, &bulk, client)
       try refusing { () throws(ReturnValue) in
@@ -322,10 +329,9 @@ extension Token {
   ) throws(Refusal) {
     try working(request, client, ends: true) { (active) throws(Refusal) in
       if request.function == .verify {
-        guard let count = Int(exactly: bulk.inputByteCount), count <= Int(Self.longestSignature) else {
-          throw Refusal(.signatureLenRange)
-        }
-        try finishVerification(&active.operation, count, &bulk)
+        let count = bulk.inputByteCount
+        guard count <= Self.longestSignature else { throw Refusal(.signatureLenRange) }
+        try finishVerification(&active.operation, Int(count), &bulk)
       } else {
         try end(&active.operation, &active.lastBytes, &bulk)
       }

@@ -60,6 +60,8 @@ extension Token {
   struct Entry {
     let session: SessionReference
     let role: Role
+    /// The number of the login that made the client this.
+    let loginNumber: UInt64
     /// How often the token had been initialised, before anything else of it was looked at.
     let epoch: UInt64
   }
@@ -67,7 +69,8 @@ extension Token {
   /// Begins a request that carries what it finds over a wait: to a lock, to scrypt, to a commit. Notes the session.
   func enter(_ session: SessionReference, _ client: Client) throws(ReturnValue) -> Entry {
     let epoch = epoch.load(ordering: .acquiring)
-    return Entry(session: session, role: try client.enter(session), epoch: epoch)
+    let (role, loginNumber) = try client.enter(session)
+    return Entry(session: session, role: role, loginNumber: loginNumber, epoch: epoch)
   }
 
   /// Whether the token has not been initialised since the request began. Who asks with the token's lock held may rely on
@@ -76,7 +79,8 @@ extension Token {
 
   /// Lends the client's state for the completion of a request.
   ///
-  /// Throws CKR_SESSION_HANDLE_INVALID when the session has been closed meanwhile or the token been initialised, and
+  /// Throws CKR_SESSION_HANDLE_INVALID when the session has been closed meanwhile or the token been initialised,
+  /// CKR_USER_NOT_LOGGED_IN when the login has ended that the request began under, also when there is another, and
   /// CKR_DEVICE_REMOVED when the client has gone.
   func completing<R>(
     _ entry: Entry, _ client: Client, _ body: (inout Client.State) throws(ReturnValue) -> R
@@ -84,6 +88,7 @@ extension Token {
     try client.withState { (state) throws(ReturnValue) in
       if state.isGone { throw .deviceRemoved }
       guard state.isOpen(entry.session.number), isStill(entry) else { throw .sessionHandleInvalid }
+      guard entry.role == .nobody || state.loginNumber == entry.loginNumber else { throw .userNotLoggedIn }
       return try body(&state)
     }
   }
@@ -143,16 +148,16 @@ extension Token {
   /// C_InitPIN.
   func initializePIN(_ request: InitializePIN, _ client: Client) throws(ReturnValue) {
     let entry = try enter(request.session, client)
-    guard let tokenKey = client.reading({ $0.tokenKey }) else { throw .userNotLoggedIn }
+    guard entry.role == .securityOfficer, let tokenKey = client.reading({ $0.tokenKey }) else {
+      throw .userNotLoggedIn
+    }
     guard request.session.isReadWrite else { throw .sessionReadOnly }
     guard Self.pinByteCounts.contains(request.pin.count) else { throw .pinLenRange }
     let pin = SecretBytes(copying: request.pin)
     let prepared = try storing { () throws(StorageError) in
       try store.preparePIN(slot, .user, pin: pin, tokenKey: tokenKey)
     }
-    try put(prepared, entry, client) { (state) throws(ReturnValue) in
-      guard state.role == .securityOfficer else { throw .userNotLoggedIn }
-    }
+    try put(prepared, entry, client)
   }
 
   /// C_SetPIN: the security officer's own PIN when he is logged in, else the user's.
@@ -168,15 +173,13 @@ extension Token {
     let prepared = try storing { () throws(StorageError) in
       try store.preparePIN(slot, role, pin: pin, tokenKey: tokenKey, replacing: old)
     }
-    try put(prepared, entry, client) { (_) throws(ReturnValue) in }
+    try put(prepared, entry, client)
   }
 
-  /// Gives the token a PIN, if the request for it may still be completed and `check` agrees.
-  private func put(
-    _ pin: PreparedPIN, _ entry: Entry, _ client: Client, _ check: (inout Client.State) throws(ReturnValue) -> Void
-  ) throws(ReturnValue) {
+  /// Gives the token a PIN, if the request for it may still be completed.
+  private func put(_ pin: PreparedPIN, _ entry: Entry, _ client: Client) throws(ReturnValue) {
     try serially { () throws(ReturnValue) in
-      try completing(entry, client, check)
+      try completing(entry, client) { (_) throws(ReturnValue) in }
       try storing { () throws(StorageError) in try store.setPIN(pin) }
     }
   }
@@ -270,7 +273,7 @@ extension Token {
   /// C_Login with CKU_CONTEXT_SPECIFIC: the next operation of this function with this key in this session may run.
   private func authorize(_ request: Login, _ entry: Entry, _ client: Client) throws(ReturnValue) {
     guard entry.role == .user else { throw .userNotLoggedIn }
-    let key = try object(request.contextKey, for: client, .operationNotInitialized)
+    let key = try object(request.contextKey, for: client, in: entry, .operationNotInitialized)
     guard key.asksForPIN else { throw .operationNotInitialized }
     do throws(ReturnValue) {
       _ = try unlock(.user, request.pin)
@@ -280,14 +283,13 @@ extension Token {
     }
     let authorization = Client.Authorization(function: request.contextFunction, key: request.contextKey)
     try completing(entry, client) { (state) throws(ReturnValue) in
-      guard state.role == .user else { throw .userNotLoggedIn }
       state.sessions[request.session.number]?.authorized = authorization
     }
   }
 
   /// C_Logout.
   func logOut(_ request: InSession, _ client: Client) throws(ReturnValue) {
-    guard try client.enter(request.session) != .nobody else { throw .userNotLoggedIn }
+    guard try client.enter(request.session).role != .nobody else { throw .userNotLoggedIn }
     logOut(client)
   }
 

@@ -81,7 +81,7 @@ extension Token {
   /// C_UnwrapKey.
   func unwrap(_ request: MakeKey, _ wrapped: [UInt8], _ client: Client) throws(ReturnValue) -> UInt64 {
     let entry = try enter(request.session, client)
-    let unwrapping = try object(request.key, for: client, .unwrappingKeyHandleInvalid)
+    let unwrapping = try object(request.key, for: client, in: entry, .unwrappingKeyHandleInvalid)
     guard let description = unwrapping.description else { throw .unwrappingKeyHandleInvalid }
     let facts = try checkUnwrapping(description, request.mechanism)
     if unwrapping.asksForPIN { throw .userNotLoggedIn }

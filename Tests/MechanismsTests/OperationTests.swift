@@ -1,10 +1,11 @@
 import CryptoCore
 import Cryptoki
 import Foundation
-import Mechanisms
 import Synchronization
 import Testing
 import Wire
+
+@testable import Mechanisms
 
 /// Runs a whole operation in parts of `partByteCount` bytes.
 private func run(
@@ -300,6 +301,22 @@ private let ciphers: [(Mechanism, anyCount: Bool)] = [
         try verify(mechanism, keys.1, input, Array(signature.dropLast()))
       }
     }
+  }
+
+  @Test("a key serves with every hash, and keeps the states for two of them")
+  func keptHashes() throws {
+    let secret = SecretBytes(copying: [UInt8](0..<64))
+    let key = try CryptographicKey(secret: secret, keyType: .genericSecret)
+    var kept = 0
+    for _ in 0..<2 {
+      kept = 0
+      for hash in HashAlgorithm.allCases {
+        let (first, second) = (try key.authenticationKey(hash), try key.authenticationKey(hash))
+        if first === second { kept += 1 }
+        #expect(try first.authenticate([1]) == MessageAuthenticationKey(hmac: hash, key: secret).authenticate([1]))
+      }
+    }
+    #expect(kept == 2 && HashAlgorithm.allCases.count == 11)
   }
 
   @Test("what is wrapped is unwrapped, and damage is a wrapped key that is invalid")

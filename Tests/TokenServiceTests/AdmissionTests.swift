@@ -102,9 +102,13 @@ struct AdmissionTests {
     user.closeAll()
     useTwice(user, .encrypt, key)
     #expect(outcome { () throws(ReturnValue) in try bench.initialize() } == .sessionExists)
+    let token = bench.token.token
+    weak let parsed = try token.key(of: token.object(key, for: token.client(user.id), .keyHandleInvalid))
     user.close(1)
     #expect(!isKept(user, .encrypt, key, Sample.cbc))
+    #expect(parsed != nil)
     try bench.initialize()
+    #expect(parsed == nil)
     #expect(answer(user, .encrypt, key, Sample.cbc) == .keyHandleInvalid)
   }
 
@@ -134,6 +138,22 @@ struct AdmissionTests {
       #expect(answer(user, .sign, pair.secret, mechanism) == .ok)
       #expect(!isKept(user, .sign, pair.secret, mechanism))
       #expect(answer(user, .sign, pair.secret, mechanism) == .userNotLoggedIn)
+    }
+  }
+
+  @Test("of a key with long attributes no decision is kept, so that no more of it is held than of others")
+  func longAttributes() throws {
+    let user = try Shared.bench.user(312)
+    for (count, isLong) in [(15_000, false), (17_000, true)] {
+      let key = try user.aes([.text(.label, String(repeating: "x", count: count))])
+      for _ in 0..<2 {
+        #expect(answer(user, .encrypt, key, Sample.cbc) == .ok)
+        #expect(isKept(user, .encrypt, key, Sample.cbc) != isLong)
+      }
+      weak let object = try user.bench.token.token.object(
+        key, for: user.bench.token.client(user.id), .keyHandleInvalid)
+      try user.destroy(key)
+      #expect(object == nil)
     }
   }
 

@@ -1,4 +1,6 @@
+import CryptoCore
 import Cryptoki
+import Glibc
 import Mechanisms
 import Synchronization
 import Testing
@@ -204,6 +206,42 @@ struct AttackTests {
     #expect(refusals > 3000)
     #expect(try user.find([.text(.label, "witness")]) == [key])
     #expect(outcome { () throws(ReturnValue) in try user.perform(.encrypt, key, Sample.gcm, [1]) } == .ok)
+  }
+
+  @Test("of a secret in a message that is malformed behind it nothing is left in memory")
+  func malformedSecrets() throws {
+    let guest = Shared.bench.guest(5090)
+    let pin = [UInt8](1...200)
+    /// Whether memory of the secret's size, just given up by this thread, holds it.
+    func isLeft(by body: () -> Void) -> Bool {
+      body()
+      let header = 32  // of an array
+      let blocks = (0..<8).compactMap { _ in malloc(header + pin.count) }
+      return blocks.map { block in
+        let bytes = UnsafeMutableRawBufferPointer(start: block, count: header + pin.count)
+        let isLeft = bytes[header...].dropFirst(50).elementsEqual(pin.dropFirst(50))
+        wipe(bytes)
+        free(block)
+        return isLeft
+      }.contains(true)
+    }
+    #expect(isLeft { _ = pin.withUnsafeBytes { [UInt8]($0) } }, "this test sees what is left")
+    let messages: [(TokenOperation, [UInt8])] = [
+      (.initializeToken, encoded(InitializeToken(pin: pin, label: [UInt8](repeating: 32, count: 32)))),
+      (.initializePIN, encoded(InitializePIN(session: guest.session, pin: pin))),
+      (.setPIN, encoded(SetPIN(session: guest.session, oldPIN: pin, newPIN: [1, 2, 3, 4]))),
+      (.login, encoded(Login(session: guest.session, userType: .user, pin: pin))),
+    ]
+    for (operation, message) in messages {
+      for malformed in [message + [0], Array(message.dropLast(1)), Array(message.dropLast(3))] {
+        var value = ReturnValue.ok
+        let isLeft = isLeft {
+          var bulk = MemoryTransfer()
+          value = guest.invoke(operation, malformed, &bulk).value
+        }
+        #expect(value == .argumentsBad && !isLeft, "\(operation)")
+      }
+    }
   }
 
   @Test("true messages with one byte changed are refused or answered, never worse")

@@ -147,6 +147,139 @@ struct OvertakenTests {
     #expect(try bench.user(8).find([.of(.secretKey)]) == [template])
   }
 
+  @Test("what was begun under a login is not made under the next one, in memory or on disk")
+  func nextLogin() throws {
+    let bench = try bench()
+    let user = try bench.user(7)
+    let record = bench.token.client(user.id)
+    let key = try user.aes([.onToken])
+    let made = try copy(of: key, user)
+    for isPrivate in [true, false] {
+      for onToken in [true, false] {
+        var new = made
+        new.attributes.set(.private, isPrivate)
+        new.attributes.set(.token, onToken)
+        let entry = try bench.token.token.enter(user.session, record)
+        try user.logOut()
+        #expect(outcome { () throws(ReturnValue) in try add(new, user, entry) } == .userNotLoggedIn)
+        try user.logIn(.user, TokenBench.userPIN)
+        #expect(outcome { () throws(ReturnValue) in try add(new, user, entry) } == .userNotLoggedIn)
+        // Nor is a private object there for it.
+        #expect(
+          outcome { () throws(ReturnValue) in
+            try bench.token.token.object(key, for: record, in: entry, .keyHandleInvalid)
+          } == .keyHandleInvalid)
+        let present = try bench.token.token.enter(user.session, record)
+        #expect(
+          outcome { () throws(ReturnValue) in
+            try bench.token.token.object(key, for: record, in: present, .keyHandleInvalid)
+          } == .ok)
+      }
+    }
+    #expect(try user.find([.of(.secretKey)]) == [key])
+    try bench.reopen()
+    #expect(try bench.user(7).find([.of(.secretKey)]) == [key])
+  }
+
+  @Test("what a guest has begun is not undone by a login")
+  func guestGoesOn() throws {
+    let bench = try bench()
+    let user = try bench.user(8)
+    var made = try copy(of: try user.aes(), user)
+    made.attributes.set(.private, false)
+    let guest = bench.guest(7)
+    let entry = try bench.token.token.enter(guest.session, bench.token.client(guest.id))
+    try guest.logIn(.user, TokenBench.userPIN)
+    #expect(outcome { () throws(ReturnValue) in try add(made, guest, entry) } == .ok)
+    try guest.logOut()
+    #expect(try guest.find([.of(.secretKey)]).count == 1)
+  }
+
+  /// Runs `request` so that it waits for the disk while its client logs out, and answers what it is answered.
+  private func whileLoggingOut(
+    _ client: BenchClient, _ request: @escaping @Sendable () throws(ReturnValue) -> Void
+  ) throws -> ReturnValue {
+    var other: Waiter?
+    // Those who come while a commit is made are the next one.
+    try client.bench.token.token.store.commit { (_) throws(StorageError) in
+      let waiter = Waiter(request)
+      waiter.waitUntilItWaits()
+      _ = client.ask(.logout, InSession(session: client.session))
+      other = waiter
+    }
+    return try #require(other).value
+  }
+
+  @Test("no function makes or changes a token object for a user who logs out meanwhile")
+  func everyWayOfMaking() throws {
+    let bench = try bench()
+    let user = try bench.user(7)
+    let open: [Attribute] = [.onToken, .flag(.private, false)]
+    let wrapping = try user.aes(open + [.flag(.wrap, true), .flag(.unwrap, true)])
+    let exported = try user.aes(open + [.extractable])
+    let wrapped = try user.wrap(exported, with: wrapping, Sample.keyWrap)
+    let base = try user.pair(
+      .ecKeyPairGen, [.bytes(.ecParams, Sample.p256)] + open, [.flag(.derive, true)] + open)
+    let point = try #require(try user.bytes(base.open, .ecPoint))
+    let agreement = Mechanism(.ecdh1Derive, .ecdh(kdf: 1, sharedData: [], publicPoint: point))
+    let data = try user.create([.of(.data), .text(.label, "before")] + open)
+    let requests: [(String, @Sendable () throws(ReturnValue) -> Void)] = [
+      ("create", { () throws(ReturnValue) in _ = try user.create([.of(.data)] + open) }),
+      ("copy", { () throws(ReturnValue) in _ = try user.copy(exported) }),
+      ("generate", { () throws(ReturnValue) in _ = try user.aes(open) }),
+      (
+        "pair",
+        { () throws(ReturnValue) in
+          _ = try user.pair(.ecKeyPairGen, [.bytes(.ecParams, Sample.p256)] + open, [.onToken])
+        }
+      ),
+      ("derive", { () throws(ReturnValue) in _ = try user.derive(base.secret, agreement, open) }),
+      (
+        "unwrap",
+        { () throws(ReturnValue) in
+          _ = try user.unwrap(wrapped, with: wrapping, Sample.keyWrap, [.of(.secretKey), .of(.aes)] + open)
+        }
+      ),
+      ("change", { () throws(ReturnValue) in try user.set(data, [.text(.label, "after")]) }),
+    ]
+    let before = try user.find()
+    for (name, request) in requests {
+      #expect(outcome(request) == .ok, "\(name)")
+      for object in try user.find() where !before.contains(object) { try user.destroy(object) }
+      try user.set(data, [.text(.label, "before")])
+      #expect(try whileLoggingOut(user, request) == .userNotLoggedIn, "\(name)")
+      try user.logIn(.user, TokenBench.userPIN)
+      #expect(try user.find() == before, "\(name)")
+    }
+    #expect(try user.bytes(data, .label) == Array("before".utf8))
+    try bench.reopen()
+    let after = try bench.user(7)
+    // The token's profile is no object of the store, and another each time.
+    #expect(try after.find([.onToken]).count == before.count)
+    #expect(try after.bytes(data, .label) == Array("before".utf8))
+  }
+
+  @Test("objects that guests make at once are together no more than guests may make")
+  func guestsAtOnce() throws {
+    let bench = try bench()
+    let size = Token.guestByteLimit / 8 * 3
+    let make: @Sendable (UInt64) throws(ReturnValue) -> Void = { (number) throws(ReturnValue) in
+      _ = try bench.guest(number).create(
+        [.of(.data), .onToken, .bytes(.value, [UInt8](repeating: 1, count: size))])
+    }
+    try make(20)
+    // One more has room, and each that comes now would see that.
+    let waiters = bench.token.token.changing.withLock { _ in
+      let waiters = (UInt64(21)...24).map { number in Waiter { () throws(ReturnValue) in try make(number) } }
+      for waiter in waiters { waiter.waitUntilItWaits() }
+      return waiters
+    }
+    let values = waiters.map(\.value)
+    #expect(values.filter { $0 == .ok }.count == 1)
+    #expect(values.filter { $0 == .deviceMemory }.count == 3)
+    #expect(try bench.guest(20).find([.of(.data)]).count == 2)
+  }
+
   @Test("a change that an officer began before an initialisation is not made after it")
   func changes() throws {
     let bench = try bench()
@@ -226,13 +359,16 @@ struct OvertakenTests {
     let user = try Shared.bench.user(5072)
     let record = Shared.bench.token.client(user.id)
     let key = try user.aes([.onToken])
-    let started = try Shared.bench.token.startRestricted(restricted(user, key), client: record)
+    let number = record.reading { $0.loginNumber }
+    let started = try Shared.bench.token.token.startRestricted(restricted(user, key), record, loginNumber: number)
     let place = {
       outcome { () throws(ReturnValue) in
         try record.withState { (state) throws(ReturnValue) in try state.place(started, in: user.session.number) }
       }
     }
     try user.logOut()
+    #expect(place() == .userNotLoggedIn)
+    try user.logIn(.user, TokenBench.userPIN)
     #expect(place() == .userNotLoggedIn)
     user.closeAll()
     #expect(place() == .sessionHandleInvalid)
@@ -242,15 +378,20 @@ struct OvertakenTests {
   private struct InterruptedTransfer: BulkTransfer {
     var memory: MemoryTransfer
     var pieceCount = 0
+    /// Whether it happens when somebody asks how much room there is, not with the fifth piece.
+    var interruptsCapacity = false
     let interruption: () -> Void
 
     var inputByteCount: UInt64 { memory.inputByteCount }
-    var outputCapacity: UInt64 { memory.outputCapacity }
+    var outputCapacity: UInt64 {
+      if interruptsCapacity { interruption() }
+      return memory.outputCapacity
+    }
     var outputByteCount: UInt64 { memory.outputByteCount }
 
     mutating func nextInput(atMost count: Int) throws(ReturnValue) -> UnsafeRawBufferPointer {
       pieceCount += 1
-      if pieceCount == 5 { interruption() }
+      if pieceCount == 5, !interruptsCapacity { interruption() }
       return try memory.nextInput(atMost: count)
     }
 
@@ -275,18 +416,91 @@ struct OvertakenTests {
       if record.role == .nobody { try user.logIn(.user, TokenBench.userPIN) }
       _ = try user.begin(.decrypt, key, Sample.gcm)
       var bulk = InterruptedTransfer(memory: MemoryTransfer([UInt8](repeating: 1, count: 20_000)), interruption: end)
-      var reply = WireWriter()
-      var writer = WireWriter()
-      ContinueOperation(session: user.session, function: .decrypt).write(to: &writer)
-      let value = writer.withMessage { message in
-        var request = WireReader(message)
-        return Shared.bench.token.invoke(
-          operation: .update, client: record, request: &request, reply: &reply, bulk: &bulk)
-      }
+      let value = ask(user, .update, ContinueOperation(session: user.session, function: .decrypt), &bulk)
       #expect(value == .operationNotInitialized)
       #expect(bulk.pieceCount < 8)
       #expect(record.reading { $0.heldByteCount } == 0)
     }
+  }
+
+  /// Carries out a request of a client with bulk data, and answers what it is answered.
+  private func ask(
+    _ client: BenchClient, _ operation: TokenOperation, _ request: some TokenRequest, _ bulk: inout InterruptedTransfer
+  ) -> ReturnValue {
+    let token = client.bench.token
+    var reply = WireWriter()
+    var writer = WireWriter()
+    request.write(to: &writer)
+    return writer.withMessage { message in
+      var reader = WireReader(message)
+      return token.invoke(
+        operation: operation, client: token.client(client.id), request: &reader, reply: &reply, bulk: &bulk)
+    }
+  }
+
+  @Test("a long operation ends with the login that its key needs and with its session, in one part as in several")
+  func longOperations() throws {
+    let user = try Shared.bench.user(5074)
+    let record = Shared.bench.token.client(user.id)
+    let onToken = try user.aes([.onToken])
+    let open = try user.aes([.onToken, .flag(.private, false)])
+    let logOut = { _ = user.ask(.logout, InSession(session: user.session)) }
+    let close = { user.close(1) }
+    // Announced, and never sent to its end.
+    let input = MemoryTransfer([UInt8](repeating: 1, count: 300_000), capacity: 1 << 40, announced: 1 << 39)
+    let ends: [(TokenOperation, UInt64, () -> Void, ReturnValue)] = [
+      (.perform, onToken, logOut, .operationNotInitialized), (.perform, onToken, close, .operationNotInitialized),
+      (.perform, open, close, .operationNotInitialized), (.perform, open, logOut, .argumentsBad),
+      (.begin, onToken, logOut, .operationNotInitialized), (.begin, open, logOut, .argumentsBad),
+    ]
+    for (operation, key, end, expected) in ends {
+      if record.role == .nobody { try user.logIn(.user, TokenBench.userPIN) }
+      let request = KeyOperation(session: user.session, function: .encrypt, key: key, mechanism: Sample.ctr)
+      var bulk = InterruptedTransfer(memory: input, interruption: end)
+      #expect(ask(user, operation, request, &bulk) == expected)
+      if expected == .operationNotInitialized { #expect(bulk.pieceCount == 5) } else { #expect(bulk.pieceCount > 300) }
+    }
+    #expect(record.reading { $0.heldByteCount } == 0)
+  }
+
+  @Test("an operation that was begun under a login is not kept under the next one")
+  func nextLoginKeepsNothing() throws {
+    let user = try Shared.bench.user(5075)
+    let key = try user.aes([.onToken])
+    let again = {
+      _ = user.ask(.logout, InSession(session: user.session))
+      _ = outcome { () throws(ReturnValue) in try user.logIn(.user, TokenBench.userPIN) }
+    }
+    let request = KeyOperation(session: user.session, function: .encrypt, key: key, mechanism: Sample.ctr)
+    var bulk = InterruptedTransfer(memory: MemoryTransfer([UInt8](repeating: 1, count: 20_000)), interruption: again)
+    #expect(ask(user, .begin, request, &bulk) == .userNotLoggedIn)
+    #expect(outcome { () throws(ReturnValue) in try user.finish(.encrypt) } == .operationNotInitialized)
+    #expect(outcome { () throws(ReturnValue) in try user.begin(.encrypt, key, Sample.ctr) } == .ok)
+  }
+
+  @Test("a context-specific login is not there after the next login, also when its operation found too little room")
+  func contextLogin() throws {
+    let user = try Shared.bench.user(5076)
+    let pair = try user.pair(
+      .ecKeyPairGen, [.bytes(.ecParams, Sample.p256)], [.flag(.alwaysAuthenticate, true), .onToken])
+    let request = KeyOperation(
+      session: user.session, function: .sign, key: pair.secret, mechanism: Mechanism(.ecdsaSHA256))
+    let sign = { user.ask(.perform, request, [1, 2, 3]).value }
+    let logInAgain = {
+      _ = user.ask(.logout, InSession(session: user.session))
+      _ = outcome { () throws(ReturnValue) in try user.logIn(.user, TokenBench.userPIN) }
+    }
+    try user.authorize(.sign, pair.secret)
+    var bulk = InterruptedTransfer(
+      memory: MemoryTransfer([1, 2, 3], capacity: 10), interruptsCapacity: true, interruption: logInAgain)
+    #expect(ask(user, .perform, request, &bulk) == .bufferTooSmall)
+    #expect(sign() == .userNotLoggedIn)
+    try user.authorize(.sign, pair.secret)
+    logInAgain()
+    #expect(sign() == .userNotLoggedIn)
+    try user.authorize(.sign, pair.secret)
+    #expect(sign() == .ok)
+    try user.destroy(pair.secret)
   }
 
   // MARK: Token information

@@ -297,6 +297,33 @@ struct RoleTests {
       outcome { () throws(ReturnValue) in try user.authorize(.encrypt, plain) } == .operationNotInitialized)
   }
 
+  @Test("the length of an RSA plaintext is not told to who has given the PIN once and room for less than the longest")
+  func lengthOfPlaintext() throws {
+    let bench = try TokenBench()
+    let user = try bench.user()
+    let asks = try user.pair(
+      .rsaPKCSKeyPairGen, [.number(.modulusBits, 2048)],
+      [.flag(.decrypt, true), .flag(.alwaysAuthenticate, true), .flag(.private, true)])
+    let oaep = Mechanism(.rsaPKCSOAEP, .oaep(hash: .sha256, mgf: 2, label: []))
+    for (mechanism, longest) in [(Mechanism(.rsaPKCS), UInt64(256 - 11)), (oaep, 256 - 66)] {
+      let request = KeyOperation(session: user.session, function: .decrypt, key: asks.secret, mechanism: mechanism)
+      try user.authorize(.decrypt, asks.secret)
+      for plaintext in [[UInt8](), [1], [UInt8](repeating: 2, count: 100)] {
+        let sealed = try user.perform(.encrypt, asks.open, mechanism, plaintext)
+        // Whatever is asked for, and whether or not it is a ciphertext, the answer is the same, and costs no PIN.
+        for input in [sealed, [UInt8](repeating: 0x41, count: 256)] {
+          for capacity in [0, 1, UInt64(plaintext.count), longest - 1] {
+            let short = user.ask(.perform, request, input, capacity: capacity)
+            #expect(short.value == .bufferTooSmall && short.number == longest && short.output.isEmpty)
+          }
+        }
+        #expect(user.ask(.perform, request, sealed, capacity: longest).output == plaintext)
+        #expect(user.ask(.perform, request, sealed, capacity: longest).value == .userNotLoggedIn)
+        try user.authorize(.decrypt, asks.secret)
+      }
+    }
+  }
+
   @Test("a context-specific login that locks the PIN ends the login")
   func contextLoginLocks() throws {
     let bench = try TokenBench()
