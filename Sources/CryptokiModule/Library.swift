@@ -90,11 +90,16 @@ final class Library: Sendable {
     @inline(__always) get { initialized.load(ordering: .acquiring) }
   }
 
-  /// C_Initialize. Throws CKR_CRYPTOKI_ALREADY_INITIALIZED, or what keeps the secure world from being reached.
+  /// C_Initialize. Throws CKR_CRYPTOKI_ALREADY_INITIALIZED, or CKR_GENERAL_ERROR when the secure world is not reached.
   func initialize() throws(ReturnValue) {
     try state.withLock { (state) throws(ReturnValue) in
       guard !initialized.load(ordering: .acquiring) else { throw .cryptokiAlreadyInitialized }
-      try connect(&state)
+      do throws(ReturnValue) {
+        try connect(&state)
+      } catch {
+        // There is no device yet that could be removed.
+        throw error == .deviceRemoved ? .generalError : error
+      }
       initialized.store(true, ordering: .releasing)
     }
   }

@@ -10,18 +10,33 @@ struct SecureWorld: Sendable {
   let connection: Connection
   let slots: [Slot]
 
+  /// How many secure worlds are asked that are killed as soon as they listen.
+  private static let attempts = 3
+
   /// Connects to the secure world of the configured store, starting it when it does not run.
   ///
-  /// Throws CKR_GENERAL_ERROR when the configuration cannot be read or the secure world cannot be started; with
-  /// STRONGROOM_DEBUG in the environment, the reason goes to standard error.
+  /// Throws CKR_GENERAL_ERROR when the configuration cannot be read or the secure world says why it cannot serve, and
+  /// CKR_DEVICE_REMOVED when it ends again and again, or is not up in time: later it may be. With STRONGROOM_DEBUG in the
+  /// environment, the reason goes to standard error.
   static func reach() throws(ReturnValue) -> SecureWorld {
-    let client: InvokeClient
+    for _ in 1..<attempts {
+      let client = try connect()
+      do throws(ReturnValue) { return try SecureWorld(client) } catch { if error != .deviceRemoved { throw error } }
+    }
+    return try SecureWorld(try connect())
+  }
+
+  private static func connect() throws(ReturnValue) -> InvokeClient {
     do throws(StartFailure) {
-      client = try SecureWorldStarter(readingConfiguration: ()).connect()
+      return try SecureWorldStarter(readingConfiguration: ()).connect()
     } catch {
       error.report()
-      throw .generalError
+      throw error.isPassing ? .deviceRemoved : .generalError
     }
+  }
+
+  /// Asks for the slots.
+  private init(_ client: InvokeClient) throws(ReturnValue) {
     let connection = Connection(client)
     let count = try connection.askRoot(.slotCount) { (reader) throws(WireError) in try reader.u32() }
     // A secure world has a handful of slots; a number that is none shall not make this process reserve memory.
@@ -31,7 +46,8 @@ struct SecureWorld: Sendable {
       let token = try connection.open(.token, argument: id)
       slots.append(Slot(id: id, connection: connection, token: token))
     }
-    return SecureWorld(connection: connection, slots: slots)
+    self.connection = connection
+    self.slots = slots
   }
 }
 

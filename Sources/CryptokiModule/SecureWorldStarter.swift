@@ -7,6 +7,8 @@ import ObjectInvoke
 /// Why the secure world cannot be reached, in a sentence for the person who set it up.
 struct StartFailure: Error {
   let reason: String
+  /// Whether it may be otherwise in a moment, with nobody having changed anything.
+  var isPassing = false
 
   /// A guest writes nothing into its host's streams, unless somebody asks.
   func report() {
@@ -21,16 +23,22 @@ struct SecureWorldStarter {
   private let configuration: Configuration
   /// Nanoseconds from the first attempt to the last.
   private static let patience: UInt64 = 10_000_000_000
-  /// How often the program is started when it ends without a word, as when somebody kills it.
-  private static let attempts = 3
+  /// How often the program is started when it ends without a word. Somebody may be killing it again and again, and it comes up
+  /// when he is done; one that crashes would do so for ever.
+  private static let attempts = 10
+  /// Microseconds from such an end to the next start: each time twice as long, up to the longest.
+  private static let firstPause: UInt32 = 20_000
+  private static let longestPause: UInt32 = 500_000
 
   /// What became of a program that was started.
   private enum Start {
     case listens
     /// It says why it cannot serve; it would say so again.
     case refused(String)
-    /// It ended or was silent.
-    case ended(String)
+    /// It ended without a word.
+    case ended
+    /// It has not said anything yet.
+    case silent
   }
 
   /// As the user's or the system's configuration says.
@@ -66,7 +74,8 @@ struct SecureWorldStarter {
     do throws(SystemError) {
       return try LockFile(path: path, timeout: Self.patience)
     } catch {
-      throw StartFailure(reason: "the store \(store): cannot lock \(path): \(error)")
+      throw StartFailure(
+        reason: "the store \(store): cannot lock \(path): \(error)", isPassing: error.code == EWOULDBLOCK)
     }
   }
 
@@ -74,16 +83,24 @@ struct SecureWorldStarter {
     holding lock: borrowing LockFile, until deadline: UInt64
   ) throws(StartFailure) -> InvokeClient {
     if let client = try attempt() { return client }
-    var failure = "it does not listen on \(socket)"
+    let program = try locate()
+    var pause = Self.firstPause
     for _ in 0..<Self.attempts {
-      switch try start(until: deadline) {
+      switch try start(program, until: deadline) {
       case .listens: break
       case .refused(let reason): throw StartFailure(reason: "the secure world does not start: \(reason)")
-      case .ended(let reason): failure = reason
+      case .silent:
+        throw StartFailure(reason: "the secure world does not come up: \(program) is silent", isPassing: true)
+      case .ended:
+        usleep(pause)
+        pause = min(pause * 2, Self.longestPause)
       }
       if let client = try attempt() { return client }
+      if MonotonicClock.now() >= deadline { break }
     }
-    throw StartFailure(reason: "the secure world does not come up: \(failure)")
+    throw StartFailure(
+      reason: "the secure world does not come up: \(program) ended before it listened, again and again",
+      isPassing: true)
   }
 
   /// nil when nobody listens.
@@ -119,8 +136,7 @@ struct SecureWorldStarter {
   }
 
   /// Starts the program and waits for its word that it listens.
-  private func start(until deadline: UInt64) throws(StartFailure) -> Start {
-    let program = try locate()
+  private func start(_ program: String, until deadline: UInt64) throws(StartFailure) -> Start {
     // A socket pair, because it is made close-on-exec in one step: no other thread's child inherits it.
     let pair: MessageSocketPair
     do throws(SystemError) {
@@ -139,7 +155,7 @@ struct SecureWorldStarter {
       throw StartFailure(reason: "cannot start \(program)\(key): \(error)")
     }
     _ = consume far
-    return word(from: near.descriptor, until: deadline, of: program)
+    return word(from: near.descriptor, until: deadline)
   }
 
   /// What the secure world needs to find the configuration that this process found. The rest of the host's environment
@@ -152,13 +168,13 @@ struct SecureWorldStarter {
   }
 
   /// One byte says that it listens; the end without one, that it has given up. Text before the end is the reason.
-  private func word(from near: borrowing Descriptor, until deadline: UInt64, of program: String) -> Start {
+  private func word(from near: borrowing Descriptor, until deadline: UInt64) -> Start {
     let now = MonotonicClock.now()
     let events = try? waitForEvents(near.number, .readable, timeout: deadline > now ? deadline - now : 0)
-    guard let events, !events.isEmpty else { return .ended("\(program) is silent") }
+    guard let events, !events.isEmpty else { return .silent }
     var memory = [UInt8](repeating: 0, count: 1024)
     let count = memory.withUnsafeMutableBytes { bytes in (try? near.read(into: bytes)) ?? 0 }
-    if count == 0 { return .ended("\(program) ended before it listened") }
+    if count == 0 { return .ended }
     if count == 1 { return .listens }
     // The blank at its end only sees to it that a reason has more than one byte.
     return .refused(String(decoding: memory[..<(count - 1)], as: UTF8.self))

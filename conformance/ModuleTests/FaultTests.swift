@@ -282,6 +282,57 @@ extension ModuleSuite {
       #expect(store.failure == nil)
     }
 
+    @Test("a secure world that is killed at its start is started again, but not for ever, nor when it says why")
+    func endsAtItsStart() async throws {
+      let store = try FaultStore()
+      await #expect(processExitsWith: .success) { [folder = store.folder as String] in
+        let world = FaultStore.World.enter(folder)
+        let real = (LoadedModule.shared.path as NSString).deletingLastPathComponent + "/strongroom-tee"
+        /// The program that counts its starts, and does `what` with the number in `n`.
+        func program(_ what: String) {
+          let script = """
+            #!/bin/sh
+            echo x >> \(folder)/starts
+            n=0
+            while read line; do n=$((n+1)); done < \(folder)/starts
+            \(what)
+            exec \(real) "$@"
+
+            """
+          try? FileManager.default.removeItem(atPath: folder + "/starts")
+          try? script.write(toFile: folder + "/program", atomically: true, encoding: .utf8)
+          chmod(folder + "/program", 0o700)
+        }
+        var starts: Int { FileManager.default.contents(atPath: folder + "/starts")?.split(separator: 0x0a).count ?? 0 }
+        try? FaultStore.configure(folder, "idle-seconds = 20\nsecure-world = \(folder)/program\n")
+
+        program("if [ $n -le 6 ]; then kill -9 $$; fi")
+        world.expect(p11.C_Initialize!(nil), "C_Initialize with six deaths")
+        require(starts == 7, "\(starts) starts")
+        let session = world.open()
+
+        // While the application is at work it is told what may pass; it is not there for what lasts.
+        program("kill -9 $$")
+        world.kill()
+        var other: CK_SESSION_HANDLE = 0
+        let refused = p11.C_OpenSession!(0, CKF_SERIAL_SESSION, nil, nil, &other)
+        require(refused == CKR_DEVICE_REMOVED, "C_OpenSession: \(name(refused))")
+        require((7...12).contains(starts), "\(starts) starts")
+        program("")
+        world.expect(p11.C_CloseSession!(session), "C_CloseSession")
+        _ = world.open()
+
+        world.kill()
+        world.expect(p11.C_Finalize!(nil), "C_Finalize")
+        program("kill -9 $$")
+        require(world.refusal().contains("again and again"), "the reason")
+        program("echo it has a reason >&3; exit 1")
+        require(world.refusal().contains("it has a reason"), "the reason")
+        require(starts == 1, "\(starts) starts")
+      }
+      #expect(store.failure == nil)
+    }
+
     @Test("what another process changes of a token object and of the PIN holds here at once")
     func changesElsewhere() async throws {
       let store = try FaultStore()
