@@ -99,7 +99,21 @@ extension Token {
       guard signatureByteCount <= bulk.inputByteCount else { throw Refusal(.argumentsBad) }
       guard signatureByteCount <= Self.longestSignature else { throw Refusal(.signatureLenRange) }
     } else {
-      try checkRoom(forAllOf: started, function, request.mechanism, bulk)
+      // Before a context-specific login is used up, and before anything is computed in vain, where the count is exact or so
+      // far off that no outcome would fit.
+      guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
+      let most = Operation.outputByteCount(
+        function, request.mechanism, started.admission.facts, started.admission.description,
+        inputByteCount: inputCount)
+      let family = started.admission.facts.family
+      if family.isSymmetric || function == .sign {
+        let least = function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
+        if UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
+      } else if function == .decrypt, started.admission.key.asksForPIN {
+        // Room for the longest plaintext, not for this one: how long it is would be told as often as somebody asks, for one PIN.
+        let longest = started.operation.finishByteCount
+        if UInt64(longest) > bulk.outputCapacity { throw Refusal(needing: longest) }
+      }
     }
     if started.admission.key.asksForPIN {
       do throws(ReturnValue) {
@@ -122,27 +136,6 @@ extension Token {
       &counted)
     var last: SecretBytes?
     try end(&started.operation, &last, &bulk)
-  }
-
-  /// Throws CKR_BUFFER_TOO_SMALL for an output that has no room for what will come, or certainly none: nothing is computed in
-  /// vain where that can be told, and no context-specific login is used up.
-  @inline(__always)
-  private func checkRoom<Bulk: BulkTransfer & ~Copyable>(
-    forAllOf started: borrowing StartedOperation, _ function: KeyFunction, _ mechanism: borrowing Mechanism,
-    _ bulk: borrowing Bulk
-  ) throws(Refusal) {
-    guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
-    let most = Operation.outputByteCount(
-      function, mechanism, started.admission.facts, started.admission.description, inputByteCount: inputCount)
-    let family = started.admission.facts.family
-    if family.isSymmetric || function == .sign {
-      let least = function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
-      if UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
-    } else if function == .decrypt, started.admission.key.asksForPIN {
-      // Room for the longest plaintext, not for this one: how long it is would be told as often as somebody asks, for one PIN.
-      let longest = started.operation.finishByteCount
-      if UInt64(longest) > bulk.outputCapacity { throw Refusal(needing: longest) }
-    }
   }
 
   /// Bytes of a signature that is looked at.
