@@ -71,6 +71,9 @@ struct ObjectsCommand: ParsableCommand {
         found.forEach { complain("  \(ObjectURI.of($0, in: session))") }
         throw Failure.usage("\(uri.description) names \(found.count) objects; --all deletes them all")
       }
+      // "All" is not meant to fail at what no client can delete, the token's profile for one.
+      let destroyable = found.filter { session.flag($0, .destroyable) != false }
+      if all && !destroyable.isEmpty { found = destroyable }
       found.reverse()
       for object in found {
         let name = ObjectURI.of(object, in: session)
@@ -120,8 +123,12 @@ enum ObjectText {
       return numbers.map { number in
         UInt32(exactly: number).map { MechanismType(rawValue: $0).name } ?? "none"
       }.joined(separator: " ")
-    case .useCases, .useCase: return numbers.map { String($0) }.joined(separator: " ")
-    case .valueLen, .modulusBits, .primeBits, .subprimeBits, .valueBits: return numbers.first.map { "\($0)" } ?? ""
+    case .useCases, .useCase:
+      return numbers.map { number in
+        UseCase.allCases.first { $0.value == number }?.rawValue ?? String(number)
+      }.joined(separator: " ")
+    case .profileID, .valueLen, .modulusBits, .primeBits, .subprimeBits, .valueBits:
+      return numbers.first.map { "\($0)" } ?? ""
     default: break
     }
     if flags.contains(type), value.count == 1 { return value[0] == 0 ? "false" : "true" }

@@ -34,6 +34,9 @@ extension ReturnValue {
     .tokenNotRecognized: "the token is not initialised; `strongroom init --label NAME` does it",
     .keyFunctionNotPermitted: "the key may not be used for this; `strongroom objects show` says what it is for",
     .keyTypeInconsistent: "the key is of another kind than the mechanism takes",
+    .attributeValueInvalid:
+      "the token takes no such value; if it is a key's size, `strongroom mechanisms` shows which there are",
+    .actionProhibited: "the token does not allow this with the object",
     .keySizeRange: "the mechanism takes no key of this size; `strongroom mechanisms` shows the sizes",
     .templateInconsistent: "what is asked for the key contradicts itself, or what the unwrapping key allows",
     .encryptedDataInvalid: "the data was changed, or encrypted with another key, IV or mechanism",

@@ -204,6 +204,17 @@ if ! softhsm; then
     sr buffer decrypt --key "$(uri aes-256 secret-key)" --mechanism aes-gcm --iv $iv whole
 fi
 
+if ! softhsm; then
+  check "a size that the token does not take is called that" exits 1 'strongroom mechanisms' \
+    sr key generate rsa:1024 --label x
+  check "key generate makes a key for two use-cases" sr key generate aes:128 --label screen --restricted-output \
+    --use-case playback --use-case trusted-ui
+  shows "which are shown by name" 'USE_CASES +playback trusted-ui$' sr objects show "$(uri screen secret-key)"
+  check "objects delete --all deletes all that can be deleted" sr objects delete --all "$TOKEN_URI"
+  listed() { sr objects list | cut -d ' ' -f 1 | sort | uniq -c; }
+  check "so that the token's profile is left" test "$(listed | tr -s ' ')" = ' 1 profile'
+fi
+
 # The search finds what a process holds, and an absent control is a failure.
 needle=$(od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n')
 holder='import sys; held = bytes.fromhex(sys.stdin.readline().strip()); print("ready", flush=True); sys.stdin.readline()'
