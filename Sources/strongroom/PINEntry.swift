@@ -1,5 +1,20 @@
 import Foundation
 
+/// The terminal at which a PIN is asked for, and how it was before. A signal's handler, which is handed nothing, finds it here; it runs
+/// while this program, of one thread, waits for input.
+private nonisolated(unsafe) var silentTerminal: (number: Int32, before: termios) = (-1, termios())
+
+/// What a person, or the end of a terminal, ends a program with.
+private let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
+
+/// Gives the terminal back as it was, and lets the signal do what it does.
+private func endSilence(_ number: Int32) {
+  tcsetattr(silentTerminal.number, TCSANOW, &silentTerminal.before)
+  _ = "\n".withCString { Glibc.write(silentTerminal.number, $0, 1) }
+  signal(number, SIG_DFL)
+  raise(number)
+}
+
 /// Asks for PINs at the terminal, and reads them from files.
 enum PINEntry {
   /// Whose PIN is wanted, with the ways to give it.
@@ -18,12 +33,15 @@ enum PINEntry {
     defer { close(terminal) }
     var before = termios()
     guard tcgetattr(terminal, &before) == 0 else { throw Failure.usage("\(what): the terminal cannot be set up") }
+    silentTerminal = (terminal, before)
+    let handlers = endings.map { ($0, signal($0, endSilence)) }
     var silent = before
     silent.c_lflag &= ~tcflag_t(ECHO)
     tcsetattr(terminal, TCSAFLUSH, &silent)
     defer {
       tcsetattr(terminal, TCSAFLUSH, &before)
       _ = "\n".withCString { Glibc.write(terminal, $0, 1) }
+      for (number, handler) in handlers { signal(number, handler) }
     }
     let prompt = Array("\(what): ".utf8)
     _ = Glibc.write(terminal, prompt, prompt.count)

@@ -103,6 +103,10 @@ printf '%s\n' "$PIN" > pin
 check "so is a file of it" sr key generate aes:128 --label by-file --pin-file pin
 check "without a PIN or a terminal it says how to give one" exits 2 'STRONGROOM_PIN' \
   setsid "$tool" key generate aes:128 --label x --module "$MODULE"
+asked() { timeout -k 5 "$LIMIT" python3 "$root/conformance/clients/pin_prompt.py" "PIN of" "$@" --module "$MODULE"; }
+check "a PIN is asked for at the terminal, and not shown" asked "$PIN\n" 0 "$tool" key generate aes:128 --label typed
+check "the terminal shows what is typed again when the question is interrupted" \
+  asked '12\x03' -2 "$tool" key generate aes:128 --label x
 refuses "a wrong PIN is called that" 'the PIN is wrong' sr key generate aes:128 --label x --pin 0000-wrong
 refuses "one that is too short is not even tried" 'the PIN has 3 bytes' sr key generate aes:128 --label x --pin 123
 if ! softhsm; then
