@@ -7,7 +7,7 @@ import Cryptoki
 public func C_GetFunctionStatus(_ session: CK_SESSION_HANDLE) -> CK_RV {
   // A function of older versions: no function runs in parallel with the application (5.20).
   inLibrary { (library) throws(ReturnValue) in
-    _ = try library.session(session)
+    _ = try library.slot(ofSession: session)
     throw .functionNotParallel
   }
 }
@@ -16,7 +16,7 @@ public func C_GetFunctionStatus(_ session: CK_SESSION_HANDLE) -> CK_RV {
 public func C_CancelFunction(_ session: CK_SESSION_HANDLE) -> CK_RV {
   // A function of older versions: no function runs in parallel with the application (5.20).
   inLibrary { (library) throws(ReturnValue) in
-    _ = try library.session(session)
+    _ = try library.slot(ofSession: session)
     throw .functionNotParallel
   }
 }

@@ -29,15 +29,17 @@ func inSession(
   _ handle: CK_SESSION_HANDLE, _ body: (Session, inout SessionOperations) throws(ReturnValue) -> Void
 ) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
-    let session = try library.session(handle)
-    try session.withOperations { (operations) throws(ReturnValue) in try body(session, &operations) }
+    try library.sessions.enter(handle) { (session) throws(ReturnValue) in
+      guard !session.slot.connection.isDead else { throw .deviceRemoved }
+      try body(session, &session.operations)
+    }
   }
 }
 
 /// The answer of the functions that the token does not have, after the checks that every function makes.
 func notSupported(_ handle: CK_SESSION_HANDLE) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
-    _ = try library.session(handle)
+    _ = try library.slot(ofSession: handle)
     throw .functionNotSupported
   }
 }

@@ -44,22 +44,30 @@ final class KeyCache: Sendable {
   /// Counts the times that everything was forgotten.
   private let removals = Atomic<UInt64>(0)
 
-  /// The key that a session has used last, with what has to be as it was for it to be good still.
-  struct Recent {
+  /// When something was known of a key: it is good as long as the stamp is still the same.
+  struct Stamp: Equatable {
     fileprivate let generation: UInt64
     fileprivate let removals: UInt64
+  }
+
+  /// The stamp of now.
+  @inline(__always)
+  func stamp(_ connection: Connection) -> Stamp {
+    Stamp(generation: connection.generation, removals: removals.load(ordering: .acquiring))
+  }
+
+  /// The key that a session has used last, with what has to be as it was for it to be good still.
+  struct Recent {
+    fileprivate let stamp: Stamp
     fileprivate let key: KnownKey
   }
 
-  /// The same for a session that mostly goes on with one key: found without a lock.
+  /// The same as the other `find` for a session that mostly goes on with one key: found without a lock.
   func find(_ handle: UInt64, in session: Session, _ recent: inout Recent?) throws(ReturnValue) -> KnownKey {
-    let removals = removals.load(ordering: .acquiring)
-    let generation = session.slot.connection.generation
-    if let recent, recent.key.handle == handle, recent.generation == generation, recent.removals == removals {
-      return recent.key
-    }
+    let stamp = stamp(session.slot.connection)
+    if let recent, recent.key.handle == handle, recent.stamp == stamp { return recent.key }
     let key = try find(handle, in: session)
-    recent = Recent(generation: generation, removals: removals, key: key)
+    recent = Recent(stamp: stamp, key: key)
     return key
   }
 
@@ -70,8 +78,8 @@ final class KeyCache: Sendable {
     guard handle != 0 else { throw .keyHandleInvalid }
     // Both read before the question: an answer that is overtaken by a change is kept under the older generation and asked
     // anew, and one that a removal overtook is not kept.
-    let removals = removals.load(ordering: .acquiring)
-    let generation = session.slot.connection.generation
+    let stamp = stamp(session.slot.connection)
+    let generation = stamp.generation
     if let known = content.withLock({ $0.generation == generation ? $0.keys[handle] : nil }) { return known }
     let description: KeyDescription
     do throws(ReturnValue) {
@@ -83,7 +91,7 @@ final class KeyCache: Sendable {
     }
     let key = KnownKey(handle: handle, description: description)
     content.withLock { content in
-      guard removals == self.removals.load(ordering: .relaxed) else { return }
+      guard stamp.removals == removals.load(ordering: .relaxed) else { return }
       if content.generation != generation || content.keys.count >= Self.capacity {
         content.keys.removeAll(keepingCapacity: true)
         content.generation = generation

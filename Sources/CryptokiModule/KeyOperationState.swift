@@ -28,6 +28,8 @@ final class KeyOperationState {
   @exclusivity(unchecked) private var held: HeldRequest
   let facts: MechanismFacts
   let key: KnownKey
+  /// From when what is known of the key is.
+  private let stamp: KeyCache.Stamp
   /// The signature that C_VerifySignatureInit was given; nil in an operation of C_VerifyInit.
   let givenSignature: [UInt8]?
 
@@ -65,9 +67,10 @@ final class KeyOperationState {
 
   init(
     _ function: KeyFunction, _ mechanism: consuming Mechanism, _ facts: MechanismFacts, _ key: KnownKey,
-    in session: Session, givenSignature: [UInt8]? = nil
+    _ stamp: KeyCache.Stamp, in session: Session, givenSignature: [UInt8]? = nil
   ) {
     self.function = function
+    self.stamp = stamp
     held = HeldRequest(
       request: KeyOperation(session: session.reference, function: function, key: key.handle, mechanism: mechanism))
     self.facts = facts
@@ -77,9 +80,10 @@ final class KeyOperationState {
 
   private let function: KeyFunction
 
-  /// Whether this is how an operation of that kind with that key, by a mechanism of that type, would begin.
-  func isFit(for function: KeyFunction, _ mechanism: MechanismType, _ key: KnownKey) -> Bool {
-    self.function == function && self.key === key && held.request.mechanism.type == mechanism && givenSignature == nil
+  /// Whether this is how an operation of that kind with that key, by that mechanism, would begin now.
+  func isFit(for function: KeyFunction, _ mechanism: CK_MECHANISM_TYPE, _ key: UInt64, _ stamp: KeyCache.Stamp) -> Bool {
+    self.function == function && self.key.handle == key && UInt(held.request.mechanism.type.rawValue) == mechanism
+      && self.stamp == stamp && givenSignature == nil
   }
 
   /// Forgets what the operation was about, after its end.
@@ -94,8 +98,13 @@ final class KeyOperationState {
     (stage, gathered, hasParts, taken, given) = (.here, [], false, 0, 0)
   }
 
-  /// Begins again, after `rest`, with other parameters of the mechanism.
-  func restart(_ mechanism: consuming Mechanism) { held.request.mechanism = mechanism }
+  /// Begins again, after `rest`, with the parameter of a mechanism of the same type.
+  ///
+  /// Throws CKR_MECHANISM_PARAM_INVALID for a parameter that is not the mechanism's.
+  func restart(reading mechanism: UnsafeMutablePointer<CK_MECHANISM>) throws(ReturnValue) {
+    held.request.mechanism.parameters = try MechanismParameters(reading: mechanism, of: facts)
+    try facts.checkParameters(held.request.mechanism.parameters, for: function.mechanismFlag)
+  }
 
   /// Throws CKR_KEY_FUNCTION_NOT_PERMITTED when the plaintext may go into restricted buffers only.
   private func checkOutputIsPermitted() throws(ReturnValue) {

@@ -16,9 +16,12 @@ final class Library: Sendable {
   private static let reference: SharedCounter = {
     let memory = page?.address ?? .allocate(byteCount: 8, alignment: 8)
     memory.storeBytes(of: 0, as: UInt64.self)
+    referenceAddress.store(UInt(bitPattern: memory), ordering: .releasing)
     return SharedCounter(memory)
   }()
   private static let page = ForkWipedPage()
+  /// Where `reference` lies, once it does: each call looks there, and nothing has to be asked first.
+  private static let referenceAddress = Atomic<UInt>(0)
 
   /// This process's library.
   static var current: Library { unmanaged.takeUnretainedValue() }
@@ -34,7 +37,9 @@ final class Library: Sendable {
 
   private static var unmanaged: Unmanaged<Library> {
     @inline(__always) get {
-      if let pointer = UnsafeRawPointer(bitPattern: UInt(reference.load())) {
+      if let place = UnsafeMutableRawPointer(bitPattern: referenceAddress.load(ordering: .acquiring)),
+        let pointer = UnsafeRawPointer(bitPattern: UInt(SharedCounter(place).load()))
+      {
         return Unmanaged<Library>.fromOpaque(pointer)
       }
       return makeCurrent()
@@ -104,17 +109,24 @@ final class Library: Sendable {
     }
   }
 
+  /// How long C_Finalize waits for a call that is running in a session, nanoseconds. Without its connection a call ends
+  /// within a slice of its waiting; what goes on for longer keeps its session.
+  private static let longestCall: UInt64 = 1_000_000_000
+
   /// C_Finalize. The sessions end with the connection: the secure world drops what belonged to it.
   func finalize() throws(ReturnValue) {
-    try state.withLock { (state) throws(ReturnValue) in
+    let ended = try state.withLock { (state) throws(ReturnValue) in
       guard initialized.exchange(false, ordering: .acquiringAndReleasing) else { throw .cryptokiNotInitialized }
-      sessions.removeAll()
+      let ended = sessions.endAll { _ in true }
       Self.setOpenClient(nil)
       state.world?.connection.client.close()
       state.world = nil
       state.sharedMemories = [:]
+      return ended
     }
     finalizations.wakeAll()
+    // Not with `state` held, which such a call may want.
+    sessions.release(ended.filter { sessions.waitForCall(in: $0, timeout: Self.longestCall) })
   }
 
   private func connect(_ state: inout State) throws(ReturnValue) {
@@ -148,14 +160,13 @@ final class Library: Sendable {
     }
   }
 
-  /// The open session with this handle.
+  /// The slot of the open session with this handle.
   ///
   /// Throws CKR_SESSION_HANDLE_INVALID, and CKR_DEVICE_REMOVED for a session whose secure world has died.
-  @inline(__always)
-  func session(_ handle: CK_SESSION_HANDLE) throws(ReturnValue) -> Session {
-    guard let session = sessions.find(handle) else { throw .sessionHandleInvalid }
-    guard !session.slot.connection.isDead else { throw .deviceRemoved }
-    return session
+  func slot(ofSession handle: CK_SESSION_HANDLE) throws(ReturnValue) -> Slot {
+    let slot = try sessions.look(handle) { $0.slot }
+    guard !slot.connection.isDead else { throw .deviceRemoved }
+    return slot
   }
 
   /// How many invocations have crossed to the secure world on the present connection.

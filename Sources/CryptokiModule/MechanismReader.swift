@@ -48,8 +48,17 @@ extension Mechanism {
     guard let number = UInt32(exactly: pointer.pointee.mechanism) else { throw .mechanismInvalid }
     let type = MechanismType(rawValue: number)
     guard let facts = MechanismTable.facts(type) else { throw .mechanismInvalid }
-    let memory = try parameterBytes(pointer.pointee.pParameter, pointer.pointee.ulParameterLen)
-    self.init(type, try readParameters(memory, facts.family.parameterShape))
+    self.init(type, try MechanismParameters(reading: pointer, of: facts))
+  }
+}
+
+extension MechanismParameters {
+  /// Reads the parameter of a caller's mechanism, which has these facts.
+  ///
+  /// Throws CKR_MECHANISM_PARAM_INVALID for one of another size than the mechanism's, or whose pointers lead nowhere.
+  init(reading pointer: UnsafeMutablePointer<CK_MECHANISM>, of facts: MechanismFacts) throws(ReturnValue) {
+    self = try readParameters(
+      parameterBytes(pointer.pointee.pParameter, pointer.pointee.ulParameterLen), facts.family.parameterShape)
   }
 }
 

@@ -12,18 +12,13 @@ extension Session {
     _ function: KeyFunction, _ operations: inout SessionOperations, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>?,
     _ handle: CK_OBJECT_HANDLE, givenSignature: [UInt8]? = nil
   ) throws(ReturnValue) {
-    guard mechanism != nil else { return giveUp([function], &operations) }
-    guard operations[function] == nil, function != .decrypt || operations.decryptInto == nil else {
-      throw .operationActive
-    }
-    let mechanism = try Mechanism(reading: mechanism)
+    guard let pointer = mechanism else { return giveUp([function], &operations) }
+    guard !operations.isActive(function) else { throw .operationActive }
+    let stamp = slot.keys.stamp(slot.connection)
+    // The key is as it was, so only the parameters can forbid it.
+    if givenSignature == nil, try operations.restart(function, pointer, UInt64(handle), stamp) { return }
+    let mechanism = try Mechanism(reading: pointer)
     let key = try slot.keys.find(UInt64(handle), in: self, &operations.recentKey)
-    if givenSignature == nil, let kept = operations.takeIdle(function, mechanism.type, key) {
-      // The key is as it was, so only the parameters can forbid it.
-      try kept.facts.checkParameters(mechanism.parameters, for: function.mechanismFlag)
-      kept.restart(consume mechanism)
-      return operations[function] = kept
-    }
     let facts = try KeyPolicy.check(
       key.description, mechanism, for: function.mechanismFlag, usage: function.usage)
     if let givenSignature {
@@ -31,8 +26,9 @@ extension Session {
       let expected = Operation.outputByteCount(.sign, mechanism, facts, key.description, inputByteCount: 0)
       guard givenSignature.count == expected else { throw .signatureLenRange }
     }
+    // The stamp is from before the key was looked at: it is not newer than what is known of the key.
     operations[function] = KeyOperationState(
-      function, mechanism, facts, key, in: self, givenSignature: givenSignature)
+      function, mechanism, facts, key, stamp, in: self, givenSignature: givenSignature)
   }
 
   /// Runs one call of the active operation. What it throws ends the operation, but for CKR_BUFFER_TOO_SMALL and, from a
@@ -43,12 +39,18 @@ extension Session {
     _ function: KeyFunction, _ operations: inout SessionOperations, givenSignature: Bool = false,
     _ body: (KeyOperationState) throws(ReturnValue) -> Progress
   ) throws(ReturnValue) {
-    guard let operation = operations[function], (operation.givenSignature != nil) == givenSignature else {
+    guard let operation = operations.take(function) else { throw .operationNotInitialized }
+    guard (operation.givenSignature != nil) == givenSignature else {
+      operations[function] = operation
       throw .operationNotInitialized
     }
     do throws(ReturnValue) {
-      if try body(operation) == .ended { operations.end(function) }
+      switch try body(operation) {
+      case .ended: operations.keepIdle(operation)
+      case .active: operations[function] = operation
+      }
     } catch {
+      operations[function] = operation
       if error != .bufferTooSmall, error != .operationActive { giveUp([function], &operations) }
       throw error
     }

@@ -17,9 +17,9 @@ public func C_SeedRandom(_ session: CK_SESSION_HANDLE, _ seed: CK_BYTE_PTR?, _ s
 @c @implementation
 public func C_GenerateRandom(_ session: CK_SESSION_HANDLE, _ bytes: CK_BYTE_PTR?, _ byteCount: CK_ULONG) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
-    let session = try library.session(session)
+    let slot = try library.slot(ofSession: session)
     guard bytes != nil else { throw .argumentsBad }
-    try session.slot.fillWithRandom(UnsafeMutableRawBufferPointer(mutating: try callerBytes(bytes, byteCount)))
+    try slot.fillWithRandom(UnsafeMutableRawBufferPointer(mutating: try callerBytes(bytes, byteCount)))
   }
 }
 

@@ -83,9 +83,9 @@ final class RestrictedObjects: Sendable {
   }
 
   /// Takes out what belongs to sessions that end, and has the references released.
-  func remove(of sessions: some Collection<Session>, release: (UInt64) -> Void) {
+  func remove(ofSessions sessions: some Sequence<CK_SESSION_HANDLE>, release: (UInt64) -> Void) {
     guard isUsed.load(ordering: .relaxed) else { return }
-    let handles = Set(sessions.map(\.handle))
+    let handles = Set(sessions)
     let ending = content.withLock { content in
       let ending = content.entries.filter { handles.contains($0.value.session) }
       for handle in ending.keys { content.entries[handle] = nil }

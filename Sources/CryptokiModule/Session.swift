@@ -7,16 +7,19 @@ import TokenProtocol
 
 /// An open session: made in the normal world; the secure world hears of it with the first request that names it.
 ///
-final class Session: Sendable {
+/// `@unchecked Sendable`: what changes is touched by the call that has the session's lock (`SessionTable.enter`), and by who
+/// closes it, after that.
+final class Session: @unchecked Sendable {
   let handle: CK_SESSION_HANDLE
   /// The number by which the secure world knows it.
   let number: UInt32
   let slot: Slot
   let isReadWrite: Bool
 
-  /// nil once the session is closed.
-  private let operations = Mutex<SessionOperations?>(SessionOperations())
-  private let isAnnounced = Atomic<Bool>(false)
+  /// The operations that are active.
+  @exclusivity(unchecked) var operations = SessionOperations()
+  /// Whether the secure world has a record of it.
+  @exclusivity(unchecked) private(set) var isAnnounced = false
 
   init(handle: CK_SESSION_HANDLE, number: UInt32, slot: Slot, isReadWrite: Bool) {
     self.handle = handle
@@ -25,17 +28,8 @@ final class Session: Sendable {
     self.isReadWrite = isReadWrite
   }
 
-  /// Runs `body` alone in this session. Throws CKR_SESSION_HANDLE_INVALID when the session was closed meanwhile.
-  @inline(__always)
-  func withOperations(_ body: (inout SessionOperations) throws(ReturnValue) -> Void) throws(ReturnValue) {
-    try operations.withLock { (operations) throws(ReturnValue) in
-      guard operations != nil else { throw .sessionHandleInvalid }
-      try body(&operations!)
-    }
-  }
-
   /// The session in a request: from now on the secure world has a record of it, which closing it has to remove.
-  /// To be called inside `withOperations`.
+  /// To be called inside `enter`.
   func announced() -> SessionReference {
     announce()
     return reference
@@ -45,9 +39,8 @@ final class Session: Sendable {
   var reference: SessionReference { SessionReference(number: number, isReadWrite: isReadWrite) }
 
   /// What `announced` does, for a request that has the reference already.
-  func announce() {
-    if !isAnnounced.load(ordering: .relaxed) { isAnnounced.store(true, ordering: .relaxed) }
-  }
+  @inline(__always)
+  func announce() { isAnnounced = true }
 
   /// Set in the numbers by which the secure world knows the sessions of multi-part messages: a message operation may be
   /// active beside an ordinary one of the same kind, so it has a session of its own there.
@@ -57,12 +50,6 @@ final class Session: Sendable {
   func announcedForMessages() -> SessionReference {
     announce()
     return SessionReference(number: number | Self.messageMark, isReadWrite: isReadWrite)
-  }
-
-  /// Ends the session after the call that is running in it, and tells whether the secure world has a record of it.
-  func close() -> Bool {
-    operations.withLock { $0 = nil }
-    return isAnnounced.load(ordering: .relaxed)
   }
 
   /// The state by mode and login (PKCS#11 3.2, 3.3 and C_GetSessionInfo).
@@ -117,21 +104,44 @@ struct SessionOperations {
 }
 
 extension SessionOperations {
-  /// Ends an operation that has done its work.
-  mutating func end(_ function: KeyFunction) {
+  /// Whether an operation of that kind is active.
+  func isActive(_ function: KeyFunction) -> Bool {
     switch function {
-    case .encrypt: idle = encrypt.take()
-    case .decrypt: idle = decrypt.take()
-    case .sign: idle = sign.take()
-    case .verify: idle = verify.take()
+    case .encrypt: encrypt != nil
+    case .decrypt: decrypt != nil || decryptInto != nil
+    case .sign: sign != nil
+    case .verify: verify != nil
     }
-    idle?.rest()
   }
 
-  /// The last operation that ended, if it is the same use of the same key.
-  mutating func takeIdle(_ function: KeyFunction, _ mechanism: MechanismType, _ key: KnownKey) -> KeyOperationState? {
-    guard idle?.isFit(for: function, mechanism, key) == true else { return nil }
-    return idle.take()
+  /// Takes the active operation out; it is to be put back, or to be kept with `keepIdle`.
+  mutating func take(_ function: KeyFunction) -> KeyOperationState? {
+    switch function {
+    case .encrypt: encrypt.take()
+    case .decrypt: decrypt.take()
+    case .sign: sign.take()
+    case .verify: verify.take()
+    }
+  }
+
+  /// Keeps an operation that has done its work.
+  mutating func keepIdle(_ operation: consuming KeyOperationState) {
+    operation.rest()
+    idle = operation
+  }
+
+  /// Starts the last operation that ended once more, if it is the same use of the same key, which is known to be as it was.
+  ///
+  /// Throws CKR_MECHANISM_PARAM_INVALID for a parameter that is not the mechanism's.
+  mutating func restart(
+    _ function: KeyFunction, _ mechanism: UnsafeMutablePointer<CK_MECHANISM>, _ key: UInt64, _ stamp: KeyCache.Stamp
+  ) throws(ReturnValue) -> Bool {
+    guard idle?.isFit(for: function, mechanism.pointee.mechanism, key, stamp) == true, let kept = idle.take() else {
+      return false
+    }
+    try kept.restart(reading: mechanism)
+    self[function] = kept
+    return true
   }
 }
 

@@ -20,9 +20,8 @@ public func C_OpenSession(
     let isReadWrite = flags.contains(.rwSession)
     try slot.lifecycle.withLock { (_) throws(ReturnValue) in
       if !isReadWrite, slot.loggedIn == .so { throw .sessionReadWriteSOExists }
-      let session = try library.sessions.open(in: slot, isReadWrite: isReadWrite)
-      slot.count(session, 1)
-      handle.pointee = session.handle
+      handle.pointee = try library.sessions.open(in: slot, isReadWrite: isReadWrite)
+      slot.countSession(isReadWrite: isReadWrite, 1)
     }
   }
 }
@@ -30,8 +29,8 @@ public func C_OpenSession(
 @c @implementation
 public func C_CloseSession(_ handle: CK_SESSION_HANDLE) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
-    guard let session = library.sessions.remove(handle) else { throw .sessionHandleInvalid }
-    library.end(CollectionOfOne(session), of: session.slot)
+    guard let ended = library.sessions.end(handle) else { throw .sessionHandleInvalid }
+    library.close(CollectionOfOne(ended), of: ended.session.slot)
   }
 }
 
@@ -39,27 +38,34 @@ public func C_CloseSession(_ handle: CK_SESSION_HANDLE) -> CK_RV {
 public func C_CloseAllSessions(_ slotID: CK_SLOT_ID) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
     let slot = try library.slot(slotID)
-    let removed = library.sessions.sessions(ofSlot: slot.id).compactMap { library.sessions.remove($0.handle) }
-    library.end(removed.filter { $0.slot === slot }, of: slot)
+    let ended = library.sessions.endAll { $0.slot.id == slot.id }
+    library.close(ended.filter { $0.session.slot === slot }, of: slot)
     // Sessions of a secure world that has died belong to a slot object of their own.
-    for session in removed where session.slot !== slot { library.end(CollectionOfOne(session), of: session.slot) }
+    for ended in ended where ended.session.slot !== slot {
+      library.close(CollectionOfOne(ended), of: ended.session.slot)
+    }
   }
 }
 
 extension Library {
-  /// Ends sessions that have left the table. The secure world is told when it keeps something for them, and with the
+  /// Closes sessions whose handles are gone. The secure world is told when it keeps something for them, and with the
   /// last session of a token that somebody is logged in to (PKCS#11 3.2, 5.6.7: closing the last session logs out).
-  fileprivate func end(_ removed: some Collection<Session>, of slot: Slot) {
-    // First, without `lifecycle`: this waits for a call that is running in the session.
+  fileprivate func close(_ ended: some Collection<SessionTable.Ended>, of slot: Slot) {
+    // First, without `lifecycle`, which a call may want.
     var announced: [UInt32] = []
-    for session in removed where session.close() {
-      announced += [session.number, session.number | Session.messageMark]
+    for ended in ended {
+      _ = sessions.waitForCall(in: ended)
+      if ended.session.isAnnounced {
+        announced += [ended.session.number, ended.session.number | Session.messageMark]
+      }
     }
     slot.lifecycle.withLock { _ in
-      for session in removed { slot.count(session, -1) }
+      for ended in ended { slot.countSession(isReadWrite: ended.session.isReadWrite, -1) }
       let logsOut = slot.sessionCounts.all == 0 && slot.loggedIn != nil
       if !slot.connection.isDead {
-        slot.connection.restricted.remove(of: removed) { slot.connection.client.release($0) }
+        slot.connection.restricted.remove(ofSessions: ended.lazy.map(\.session.handle)) {
+          slot.connection.client.release($0)
+        }
       }
       if !announced.isEmpty || logsOut, !slot.connection.isDead {
         // Only a dead connection refuses, and with it everything of the session is gone.
@@ -73,7 +79,7 @@ extension Library {
       if !announced.isEmpty { slot.keys.removePublicKeys() }
       if logsOut { slot.loggedIn = nil }
     }
-    sessions.release(removed)
+    sessions.release(ended)
   }
 }
 

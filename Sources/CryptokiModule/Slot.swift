@@ -53,8 +53,8 @@ final class Slot: Sendable {
   }
 
   /// Counts a session that was opened (1) or closed (-1). To be called with `lifecycle` held.
-  func count(_ session: Session, _ change: Int) {
-    if session.isReadWrite {
+  func countSession(isReadWrite: Bool, _ change: Int) {
+    if isReadWrite {
       readWriteCount.store(readWriteCount.load(ordering: .relaxed) + change, ordering: .relaxed)
     } else {
       readOnlyCount.store(readOnlyCount.load(ordering: .relaxed) + change, ordering: .relaxed)

@@ -24,6 +24,11 @@ public struct SharedWord: @unchecked Sendable {
   @inline(__always)
   @discardableResult
   public func exchange(_ value: UInt32) -> UInt32 { clinux_exchange32(address, value) }
+  /// Stores `desired` if the word is `expected`; answers what it was.
+  @inline(__always)
+  public func compareExchange(expected: UInt32, desired: UInt32) -> UInt32 {
+    clinux_compare_exchange32(address, expected, desired)
+  }
   @inline(__always)
   @discardableResult
   public func add(_ value: UInt32) -> UInt32 { clinux_add32(address, value) }
@@ -67,6 +72,7 @@ public struct SharedCounter: @unchecked Sendable {
   @discardableResult
   public func exchange(_ value: UInt64) -> UInt64 { clinux_exchange64(address, value) }
   /// Stores `desired` if the counter is `expected`; answers what it was.
+  @inline(__always)
   public func compareExchange(expected: UInt64, desired: UInt64) -> UInt64 {
     clinux_compare_exchange64(address, expected, desired)
   }

@@ -51,17 +51,31 @@ final class ClientChannel: @unchecked Sendable {
     counter.retire()
   }
 
-  /// Takes the channel for one invocation; false when one is in progress (the caller is inside of it, or another
-  /// thread).
+  /// Whether an invocation is in progress.
+  var isInUse: Bool { inUse.load(ordering: .relaxed) }
+
+  /// Takes the channel for one invocation; false when one is in progress, which the caller is inside of.
+  ///
+  /// Whoever asks has the channel to itself: it is the thread's own, or was taken from the free ones. A channel that does not
+  /// belong to a thread is to be taken with a reference of its own, which `release` gives up.
   @inline(__always)
   func acquire() -> Bool {
-    inUse.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+    if inUse.load(ordering: .relaxed) { return false }
+    inUse.store(true, ordering: .relaxed)
+    return true
   }
 
   /// Ends the use that `acquire` began.
+  @inline(__always)
   func release() {
     inUse.store(false, ordering: .releasing)
-    if !belongsToThread { state.giveBack(self) }
+    if !belongsToThread { leaveUse() }
+  }
+
+  @inline(never)
+  private func leaveUse() {
+    state.giveBack(self)
+    Unmanaged.passUnretained(self).release()
   }
 
   /// Where the request message is written.
@@ -101,16 +115,15 @@ final class ClientChannel: @unchecked Sendable {
     var inRing = 0
     if !writer.isInLentMemory {
       flags.insert(.messageInRing)
-      inRing = messageByteCount + inputByteCount
-    } else if inputByteCount <= ChannelLayout.inlineByteCount - min(inputStart, ChannelLayout.inlineByteCount) {
+      inRing = messageByteCount &+ inputByteCount
+    } else if inputByteCount <= ChannelLayout.inlineByteCount &- inputStart {
       if inputByteCount > 0 {
         flags.insert(.inputInline)
         let place = memory.inlineRequest + inputStart
         if input.first.count == inputByteCount, let start = input.first.baseAddress {
           place.copyMemory(from: start, byteCount: inputByteCount)
         } else {
-          var cursor = InputCursor(message: nothing, input)
-          cursor.copy(inputByteCount, to: place)
+          copy(input, inputByteCount, to: place)
         }
       }
     } else {
@@ -127,8 +140,9 @@ final class ClientChannel: @unchecked Sendable {
     clinux_store64_relaxed(line + Field.operationAndFlags, word.littleEndian)
     clinux_store64_relaxed(
       line + Field.messageByteCount, UInt64(UInt32(truncatingIfNeeded: messageByteCount)).littleEndian)
-    clinux_store64_relaxed(line + Field.inputByteCount, UInt64(inputByteCount + sharedByteCount).littleEndian)
-    clinux_store64_relaxed(line + Field.outputCapacity, UInt64(output.count).littleEndian)
+    clinux_store64_relaxed(
+      line + Field.inputByteCount, UInt64(truncatingIfNeeded: inputByteCount &+ sharedByteCount).littleEndian)
+    clinux_store64_relaxed(line + Field.outputCapacity, UInt64(truncatingIfNeeded: output.count).littleEndian)
     sequence = next
     counter.count()
 
@@ -141,21 +155,35 @@ final class ClientChannel: @unchecked Sendable {
       drained = try exchange(
         next, processor, patience, flags, writer, input, receivesOutput ? output : .init(start: nil, count: 0), options)
     }
-    let isSecret = options.contains(.secret)
-    if isSecret {
-      explicit_bzero(memory.inlineRequest, min(inputStart + inputByteCount, ChannelLayout.inlineByteCount))
-      if inRing > 0 { explicit_bzero(memory.inputRing, ChannelLayout.ringByteCount) }
-    }
-    if flags.contains(.timed) {
-      let time = UInt32(littleEndian: clinux_load32_relaxed(memory.replyLine + ChannelLayout.ReplyField.workTime))
-      waiting.note(time, options, operation)
-    }
+    if options.contains(.secret) { wipeInput(inputStart &+ inputByteCount, inRing: inRing > 0) }
+    if flags.contains(.timed) { noteTime(options, operation) }
     let answer = try readReply(output, drained, receivesOutput: receivesOutput)
-    if isSecret, receivesOutput { wipeOutput(answer.outputByteCount) }
+    if options.contains(.secret), receivesOutput { wipeOutput(answer.outputByteCount) }
     return answer
   }
 
+  @inline(never)
+  private func copy(_ input: InputSegments, _ byteCount: Int, to place: UnsafeMutableRawPointer) {
+    var cursor = InputCursor(message: nothing, input)
+    cursor.copy(byteCount, to: place)
+  }
+
+  /// Learns from the answer how long the work took.
+  @inline(never)
+  private func noteTime(_ options: InvokeOptions, _ operation: UInt32) {
+    let time = UInt32(littleEndian: clinux_load32_relaxed(memory.replyLine + ChannelLayout.ReplyField.workTime))
+    waiting.note(time, options, operation)
+  }
+
+  /// Wipes what was sent: it lay at the start of the inline area, and in the ring.
+  @inline(never)
+  private func wipeInput(_ byteCount: Int, inRing: Bool) {
+    explicit_bzero(memory.inlineRequest, min(byteCount, ChannelLayout.inlineByteCount))
+    if inRing { explicit_bzero(memory.inputRing, ChannelLayout.ringByteCount) }
+  }
+
   /// Wipes output that has been copied: it lay at the start of the reply, or in the ring.
+  @inline(never)
   private func wipeOutput(_ byteCount: Int) {
     let line = memory.replyLine + ChannelLayout.ReplyField.flags
     if ReplyFlags(rawValue: UInt32(littleEndian: clinux_load32_relaxed(line))).contains(.outputInline) {
@@ -168,6 +196,7 @@ final class ClientChannel: @unchecked Sendable {
   // MARK: Streaming
 
   /// Copies input in and output out until the answer is there; answers how many bytes of output were copied.
+  @inline(never)
   private func exchange(
     _ expected: UInt32, _ processor: Int, _ patience: Patience, _ flags: RequestFlags,
     _ writer: borrowing WireWriter, _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer,
@@ -264,6 +293,7 @@ final class ClientChannel: @unchecked Sendable {
 
   // MARK: The answer
 
+  @inline(__always)
   private func readReply(
     _ output: UnsafeMutableRawBufferPointer, _ alreadyDrained: Int, receivesOutput: Bool
   ) throws(InvokeError) -> Answer {
@@ -274,39 +304,72 @@ final class ClientChannel: @unchecked Sendable {
     let flags = ReplyFlags(rawValue: UInt32(littleEndian: clinux_load32_relaxed(line + Field.flags)))
     let messageByteCount = Int(UInt32(littleEndian: clinux_load32_relaxed(line + Field.messageByteCount)))
     let announced = UInt64(littleEndian: clinux_load64_relaxed(line + Field.outputByteCount))
-    guard announced <= UInt64(output.count), messageByteCount <= ChannelLayout.messageByteLimit else { throw broken() }
-    let outputByteCount = Int(announced)
-    var drained = alreadyDrained
+    guard announced <= UInt64(truncatingIfNeeded: output.count), messageByteCount <= ChannelLayout.messageByteLimit else {
+      throw broken()
+    }
+    let outputByteCount = Int(truncatingIfNeeded: announced)
+    var answer = Answer(errno: errno, result: result, outputByteCount: outputByteCount, ownedMessage: nil)
 
     var messageStart = 0
-    if !receivesOutput {
-      // It lies in shared memory already, and the message at the start.
-    } else if flags.contains(.outputInline) {
+    if receivesOutput, flags.contains(.outputInline) {
       guard outputByteCount <= ChannelLayout.inlineByteCount else { throw broken() }
       if outputByteCount > 0 {
         output.baseAddress!.copyMemory(from: memory.inlineReply, byteCount: outputByteCount)
       }
       messageStart = alignedToWord(outputByteCount)
-    } else {
-      if drained < outputByteCount {
-        let rest = outputByteCount - drained
-        guard rest <= ChannelLayout.ringByteCount,
-          memory.outputPut.load() &- outputTaken <= UInt64(ChannelLayout.ringByteCount)
-        else { throw broken() }
-        let offset = Int(truncatingIfNeeded: outputTaken) & (ChannelLayout.ringByteCount - 1)
-        (output.baseAddress! + drained).copyMemory(from: memory.outputRing + offset, byteCount: rest)
-        outputTaken &+= UInt64(rest)
-        memory.outputTaken.store(outputTaken)
-        drained = outputByteCount
+    }
+    if alreadyDrained > 0 || flags.contains(.messageInRing)
+      || (receivesOutput && outputByteCount > 0 && !flags.contains(.outputInline))
+    {
+      answer.ownedMessage = try readRing(
+        output, alreadyDrained, outputByteCount, messageByteCount, flags, receivesOutput: receivesOutput)
+      if flags.contains(.messageInRing) {
+        answer.message = UnsafeRawBufferPointer(
+          start: answer.ownedMessage?.bytes.baseAddress, count: messageByteCount)
+        return answer
       }
+    } else if receivesOutput && output.count > 0 {
+      takeAllOutput()
+    }
+    guard messageStart &+ messageByteCount <= ChannelLayout.inlineByteCount else { throw broken() }
+    answer.message = UnsafeRawBufferPointer(start: memory.inlineReply + messageStart, count: messageByteCount)
+    return answer
+  }
+
+  /// Nothing in the output ring is wanted any more.
+  @inline(__always)
+  private func takeAllOutput() {
+    let put = memory.outputPut.load()
+    if put != outputTaken {
+      outputTaken = put
+      memory.outputTaken.store(put)
+    }
+  }
+
+  /// Takes what of an answer comes through the ring: the rest of its output, and the message, if that is there.
+  @inline(never)
+  private func readRing(
+    _ output: UnsafeMutableRawBufferPointer, _ alreadyDrained: Int, _ outputByteCount: Int, _ messageByteCount: Int,
+    _ flags: ReplyFlags, receivesOutput: Bool
+  ) throws(InvokeError) -> PrivateBytes? {
+    var drained = alreadyDrained
+    if receivesOutput, !flags.contains(.outputInline), drained < outputByteCount {
+      let rest = outputByteCount - drained
+      guard rest <= ChannelLayout.ringByteCount,
+        memory.outputPut.load() &- outputTaken <= UInt64(ChannelLayout.ringByteCount)
+      else { throw broken() }
+      let offset = Int(truncatingIfNeeded: outputTaken) & (ChannelLayout.ringByteCount - 1)
+      (output.baseAddress! + drained).copyMemory(from: memory.outputRing + offset, byteCount: rest)
+      outputTaken &+= UInt64(rest)
+      memory.outputTaken.store(outputTaken)
+      drained = outputByteCount
     }
     // What had come before the operation failed is none of the caller's business.
     let kept = flags.contains(.outputInline) ? outputByteCount : min(drained, outputByteCount)
     if alreadyDrained > kept {
       explicit_bzero(output.baseAddress! + kept, alreadyDrained - kept)
     }
-
-    var answer = Answer(errno: errno, result: result, outputByteCount: outputByteCount, ownedMessage: nil)
+    var owned: PrivateBytes?
     if flags.contains(.messageInRing) {
       guard let message = PrivateBytes(count: messageByteCount) else {
         state.markDead()
@@ -314,17 +377,10 @@ final class ClientChannel: @unchecked Sendable {
       }
       guard alreadyDrained <= outputByteCount else { throw broken() }
       try drain(into: message.bytes)
-      answer.message = UnsafeRawBufferPointer(message.bytes)
-      answer.ownedMessage = consume message
-    } else {
-      guard messageStart + messageByteCount <= ChannelLayout.inlineByteCount else { throw broken() }
-      answer.message = UnsafeRawBufferPointer(start: memory.inlineReply + messageStart, count: messageByteCount)
+      owned = consume message
     }
-    if receivesOutput && output.count > 0 || flags.contains(.messageInRing) {
-      outputTaken = memory.outputPut.load()
-      memory.outputTaken.store(outputTaken)
-    }
-    return answer
+    takeAllOutput()
+    return owned
   }
 
   private func drain(into target: UnsafeMutableRawBufferPointer) throws(InvokeError) {
@@ -348,6 +404,7 @@ final class ClientChannel: @unchecked Sendable {
   }
 
   /// The server's words contradict each other: nothing it says can be used any more.
+  @inline(never)
   private func broken() -> InvokeError {
     state.markDead()
     return .malformedReply

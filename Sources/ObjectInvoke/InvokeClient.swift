@@ -78,49 +78,29 @@ public final class InvokeClient: Sendable {
   ///   - input: bytes of any length, read while the server works.
   ///   - output: where the object's output goes. May be where the input begins. What is written there before an
   ///     operation fails is zeroed.
-  @inline(__always)
   public func invoke(
     _ object: UInt64, _ operation: UInt32, options: InvokeOptions = [],
     input: InputSegments = InputSegments(),
     output: UnsafeMutableRawBufferPointer = UnsafeMutableRawBufferPointer(start: nil, count: 0),
     request: (inout WireWriter) -> Void
   ) throws(InvokeError) -> InvokeAnswer {
-    guard state.isOpen else { throw .peerGone }
-    let channel: ClientChannel
-    if let current = ThreadChannels.current(state) {
-      channel = current
-    } else if let other = try state.takeChannel() {
-      ThreadChannels.keep(other)
-      channel = other
-    } else {
+    guard let channel = try channel() else {
       return try invokeWithDescriptors(
         object, operation, descriptors: [], input: input, output: output, request: request)
     }
     do throws(InvokeError) {
-      var writer = WireWriter(into: channel.requestArea, limit: ChannelLayout.messageByteLimit)
-      request(&writer)
-      if writer.overflowed { throw .refused(EMSGSIZE) }
-      var answer: ClientChannel.Answer
-      if state.sharesMemory, let shared = state.sharedParts(input, output, options, naming: &writer) {
-        if writer.overflowed { throw .refused(EMSGSIZE) }
-        answer = try channel.perform(
-          object, operation, options, writer, shared.input, output, sharing: .sharedMemory,
-          sharedByteCount: shared.sharedByteCount, receivesOutput: !shared.hasOutput)
-      } else {
-        answer = try channel.perform(object, operation, options, writer, input, output)
-      }
-      if answer.errno != 0 { throw refusal(answer.errno) }
+      var answer = try perform(on: channel, object, operation, options, input, output, request)
       return InvokeAnswer(
         result: answer.result, outputByteCount: answer.outputByteCount, message: answer.message, channel: channel,
         ownedMessage: answer.ownedMessage.take(), descriptors: DescriptorList())
     } catch {
-      channel.release()
+      channel._withUnsafeGuaranteedRef { $0.release() }
       throw error
     }
   }
 
-  /// Invokes an object and reads the answer by `reply`: the result code, the number of bytes of output, the reply
-  /// message.
+  /// Invokes an object and reads the answer by `reply`, which makes no invocation itself: the result code, the number of
+  /// bytes of output, the reply message.
   ///
   /// - Parameter failure: turns a failure of the invocation itself into the caller's error.
   @inlinable
@@ -132,14 +112,84 @@ public final class InvokeClient: Sendable {
     request: (inout WireWriter) -> Void,
     reply: (UInt32, Int, inout WireReader) throws(E) -> R
   ) throws(E) -> R {
-    let answer: InvokeAnswer
+    var outcome: Result<R, E>?
     do throws(InvokeError) {
-      answer = try invoke(object, operation, options: options, input: input, output: output, request: request)
+      try invoke(object, operation, options, input, output, request: request) { result, outputByteCount, message in
+        do throws(E) {
+          outcome = .success(try reply(result, outputByteCount, &message))
+        } catch {
+          outcome = .failure(error)
+        }
+      }
     } catch {
       throw failure(error)
     }
-    var message = answer.message
-    return try reply(answer.result, answer.outputByteCount, &message)
+    return try outcome!.get()
+  }
+
+  /// The same; `reply` is called once unless this throws.
+  @usableFromInline
+  func invoke(
+    _ object: UInt64, _ operation: UInt32, _ options: InvokeOptions, _ input: InputSegments,
+    _ output: UnsafeMutableRawBufferPointer, request: (inout WireWriter) -> Void,
+    reply: (UInt32, Int, inout WireReader) -> Void
+  ) throws(InvokeError) {
+    guard let channel = try channel() else {
+      let answer = try invokeWithDescriptors(
+        object, operation, descriptors: [], input: input, output: output, request: request)
+      var message = answer.message
+      return reply(answer.result, answer.outputByteCount, &message)
+    }
+    defer { channel._withUnsafeGuaranteedRef { $0.release() } }
+    let answer = try perform(on: channel, object, operation, options, input, output, request)
+    var message = WireReader(answer.message)
+    reply(answer.result, answer.outputByteCount, &message)
+  }
+
+  /// The thread's channel, acquired; nil when the server grants no more. To be released after its use.
+  @inline(__always)
+  private func channel() throws(InvokeError) -> Unmanaged<ClientChannel>? {
+    guard state.isOpen else { throw .peerGone }
+    if let current = ThreadChannels.current(state) { return current }
+    return try takeChannel()
+  }
+
+  @inline(never)
+  private func takeChannel() throws(InvokeError) -> Unmanaged<ClientChannel>? {
+    guard let channel = try state.takeChannel() else { return nil }
+    let acquired = Unmanaged.passRetained(channel)
+    ThreadChannels.keep(channel)
+    return acquired
+  }
+
+  @inline(__always)
+  private func perform(
+    on channel: Unmanaged<ClientChannel>, _ object: UInt64, _ operation: UInt32, _ options: InvokeOptions,
+    _ input: InputSegments, _ output: UnsafeMutableRawBufferPointer, _ request: (inout WireWriter) -> Void
+  ) throws(InvokeError) -> ClientChannel.Answer {
+    var answer = ClientChannel.Answer(errno: 0)
+    // It is acquired, and with that alive.
+    let failure: InvokeError? = channel._withUnsafeGuaranteedRef { channel in
+      do throws(InvokeError) {
+        var writer = WireWriter(into: channel.requestArea, limit: ChannelLayout.messageByteLimit)
+        request(&writer)
+        if writer.overflowed { throw .refused(EMSGSIZE) }
+        if state.sharesMemory, let shared = state.sharedParts(input, output, options, naming: &writer) {
+          if writer.overflowed { throw .refused(EMSGSIZE) }
+          answer = try channel.perform(
+            object, operation, options, writer, shared.input, output, sharing: .sharedMemory,
+            sharedByteCount: shared.sharedByteCount, receivesOutput: !shared.hasOutput)
+        } else {
+          answer = try channel.perform(object, operation, options, writer, input, output)
+        }
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let failure { throw failure }
+    if answer.errno != 0 { throw refusal(answer.errno) }
+    return answer
   }
 
   /// Invokes an object over the control socket: slower, but with descriptors both ways. The caller keeps the ones it
@@ -205,6 +255,7 @@ public final class InvokeClient: Sendable {
 
   /// Why the server did not carry out an invocation. Where another thread has ended the connection meanwhile, the server
   /// gave up for that reason, whatever errno it came to, and may have told so before this thread looked for itself.
+  @inline(never)
   private func refusal(_ code: Int32) -> InvokeError {
     state.isOpen ? .refused(code) : .peerGone
   }

@@ -85,11 +85,12 @@ public struct InvokeAnswer: ~Copyable {
   public let message: WireReader
   /// The descriptors that came with the answer, to be taken; only after `invokeWithDescriptors` can there be any.
   public var descriptors: DescriptorList
-  private let channel: ClientChannel?
+  // Acquired, and with that kept alive.
+  private let channel: Unmanaged<ClientChannel>?
   private let ownedMessage: PrivateBytes?
 
   init(
-    result: UInt32, outputByteCount: Int, message: UnsafeRawBufferPointer, channel: ClientChannel?,
+    result: UInt32, outputByteCount: Int, message: UnsafeRawBufferPointer, channel: Unmanaged<ClientChannel>?,
     ownedMessage: consuming PrivateBytes?, descriptors: consuming DescriptorList
   ) {
     self.result = result
@@ -101,7 +102,7 @@ public struct InvokeAnswer: ~Copyable {
   }
 
   deinit {
-    channel?.release()
+    channel?._withUnsafeGuaranteedRef { $0.release() }
   }
 }
 

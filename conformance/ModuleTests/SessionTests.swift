@@ -1,5 +1,30 @@
 import CCryptoki
+import Foundation
+import Synchronization
 import Testing
+
+/// Runs `body` on so many threads at once, with their numbers, and waits for all.
+private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+  let group = DispatchGroup()
+  for number in 0..<count {
+    group.enter()
+    Thread {
+      body(number)
+      group.leave()
+    }.start()
+  }
+  group.wait()
+}
+
+/// What threads that call the module tell one another.
+private final class Progress: Sendable {
+  let handle = Atomic<UInt>(0)
+  let count = Atomic<Int>(0)
+  let isOver = Atomic<Bool>(false)
+  let results = Mutex<Set<CK_RV>>([])
+
+  func note(_ result: CK_RV) { results.withLock { _ = $0.insert(result) } }
+}
 
 extension ModuleSuite {
   @Suite struct Sessions {
@@ -53,6 +78,94 @@ extension ModuleSuite {
       #expect(p11.C_CloseSession!(first) == CKR_SESSION_HANDLE_INVALID)
       for handle: CK_SESSION_HANDLE in [0, 1, .max, second &+ 1, second ^ (1 << 40)] {
         #expect(p11.C_GetSessionInfo!(handle, &info) == CKR_SESSION_HANDLE_INVALID)
+      }
+    }
+
+    @Test("a thousand sessions are told apart, and their handles name nothing once they are closed")
+    func many() {
+      let handles = (0..<1000).map { _ in module.open() }
+      #expect(Set(handles).count == handles.count)
+      for handle in handles.enumerated() where handle.offset % 3 == 0 {
+        #expect(withMechanism(CKM_SHA256) { p11.C_DigestInit!(handle.element, $0) } == CKR_OK)
+      }
+      for handle in handles.enumerated() {
+        let expected = handle.offset % 3 == 0 ? CKR_OPERATION_ACTIVE : CKR_OK
+        #expect(withMechanism(CKM_SHA256) { p11.C_DigestInit!(handle.element, $0) } == expected)
+      }
+      #expect(p11.C_CloseAllSessions!(0) == CKR_OK)
+      #expect(handles.allSatisfy { module.state($0) == nil })
+      let next = (0..<1000).map { _ in module.open() }
+      #expect(Set(handles).isDisjoint(with: next))
+      #expect(next.allSatisfy { module.state($0) == CKS_RW_PUBLIC_SESSION })
+    }
+
+    @Test("a call with a handle that another thread closes meanwhile never reaches the session that comes after it")
+    func closedMeanwhile() {
+      let progress = Progress()
+      progress.handle.store(module.open(), ordering: .relaxed)
+      onThreads(3) { [module] thread in
+        guard thread == 0 else {
+          while !progress.isOver.load(ordering: .relaxed) {
+            let handle = progress.handle.load(ordering: .relaxed)
+            var (info, bytes) = (CK_SESSION_INFO(), [UInt8](repeating: 0, count: 8))
+            progress.note(withMechanism(CKM_SHA256) { p11.C_DigestInit!(handle, $0) })
+            progress.note(p11.C_DigestUpdate!(handle, &bytes, 8))
+            progress.note(p11.C_GetSessionInfo!(handle, &info))
+            progress.note(p11.C_GenerateRandom!(handle, &bytes, 8))
+            progress.count.add(1, ordering: .relaxed)
+          }
+          return
+        }
+        for round in 0..<3000 {
+          // Now and then, so that there are calls beside the rounds on one processor as well.
+          let before = progress.count.load(ordering: .relaxed)
+          while round % 8 == 0, progress.count.load(ordering: .relaxed) == before { sched_yield() }
+          let old = progress.handle.load(ordering: .relaxed)
+          let closed = p11.C_CloseSession!(old)
+          // In the place of the one before, and known to this thread alone.
+          let next = module.open()
+          let begun = withMechanism(CKM_SHA256) { p11.C_DigestInit!(next, $0) }
+          if closed != CKR_OK || begun != CKR_OK || module.state(old) != nil || p11.C_CloseSession!(next) != CKR_OK {
+            progress.note(CKR_GENERAL_ERROR)
+          }
+          progress.handle.store(module.open(), ordering: .relaxed)
+        }
+        progress.isOver.store(true, ordering: .relaxed)
+      }
+      let possible: Set<CK_RV> = [
+        CKR_OK, CKR_SESSION_HANDLE_INVALID, CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED,
+      ]
+      #expect(progress.results.withLock { $0 }.isSubset(of: possible))
+    }
+
+    @Test("C_Finalize ends sessions that calls are running in, and new ones take their places")
+    func finalizedMeanwhile() {
+      for _ in 0..<5 {
+        let first = module.openAsUser()
+        let key = genericKey(first)
+        let progress = Progress()
+        onThreads(3) { [module] thread in
+          guard thread == 0 else {
+            let session = module.open()
+            while !progress.isOver.load(ordering: .relaxed) {
+              progress.note(withMechanism(CKM_SHA256_HMAC) { sign(session, $0, key, [1, 2, 3]).0 })
+              progress.count.add(1, ordering: .relaxed)
+            }
+            return
+          }
+          while progress.count.load(ordering: .relaxed) < 100 { sched_yield() }
+          if p11.C_Finalize!(nil) != CKR_OK { progress.note(CKR_GENERAL_ERROR) }
+          progress.isOver.store(true, ordering: .relaxed)
+        }
+        let possible: Set<CK_RV> = [
+          CKR_OK, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID, CKR_DEVICE_REMOVED,
+          CKR_OPERATION_NOT_INITIALIZED,
+        ]
+        #expect(progress.results.withLock { $0 }.isSubset(of: possible))
+        #expect(p11.C_Initialize!(nil) == CKR_OK)
+        #expect(module.state(first) == nil)
+        let next = (0..<4).map { _ in module.open() }
+        #expect(next.allSatisfy { module.state($0) == CKS_RW_PUBLIC_SESSION })
       }
     }
 

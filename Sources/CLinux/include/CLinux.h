@@ -29,6 +29,10 @@ static inline void clinux_store32_relaxed(void *_Nonnull word, uint32_t value) {
 static inline uint32_t clinux_exchange32(void *_Nonnull word, uint32_t value) {
   return __atomic_exchange_n((uint32_t *)word, value, __ATOMIC_SEQ_CST);
 }
+static inline uint32_t clinux_compare_exchange32(void *_Nonnull word, uint32_t expected, uint32_t desired) {
+  __atomic_compare_exchange_n((uint32_t *)word, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  return expected;
+}
 static inline uint32_t clinux_add32(void *_Nonnull word, uint32_t value) {
   return __atomic_fetch_add((uint32_t *)word, value, __ATOMIC_SEQ_CST);
 }
