@@ -37,13 +37,6 @@ final class Connection: Sendable {
     return true
   }
 
-  /// The generation of what is known of keys: it changes when any of it may be out of date. Read from the page that the
-  /// secure world publishes, without a crossing.
-  var generation: UInt64 {
-    guard let published = client.published, published.byteCount >= 8 else { return 0 }
-    return SharedCounter(published.base).load()
-  }
-
   /// What an object answered.
   struct Answer {
     let result: UInt32

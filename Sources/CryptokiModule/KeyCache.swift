@@ -1,4 +1,5 @@
 import Cryptoki
+import LinuxSystem
 import Mechanisms
 import Synchronization
 import TokenProtocol
@@ -41,8 +42,20 @@ final class KeyCache: Sendable {
   private static let capacity = 4096
 
   private let content = Mutex(Content())
-  /// Counts the times that everything was forgotten.
-  private let removals = Atomic<UInt64>(0)
+  /// Tells the stamp of now.
+  let clock: Clock
+
+  /// - Parameter published: the page that the secure world publishes, which must outlive this.
+  init(published: SharedRegion?) {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 8)
+    memory.initializeMemory(as: UInt64.self, repeating: 0, count: 2)
+    let isPublished = published.map { $0.byteCount >= 8 } ?? false
+    clock = Clock(
+      removals: SharedCounter(memory),
+      generation: isPublished ? SharedCounter(published!.base) : SharedCounter(memory + 8))
+  }
+
+  deinit { clock.removals.address.deallocate() }
 
   /// When something was known of a key: it is good as long as the stamp is still the same.
   struct Stamp: Equatable {
@@ -50,10 +63,20 @@ final class KeyCache: Sendable {
     fileprivate let removals: UInt64
   }
 
-  /// The stamp of now.
-  @inline(__always)
-  func stamp(_ connection: Connection) -> Stamp {
-    Stamp(generation: connection.generation, removals: removals.load(ordering: .acquiring))
+  /// What tells the stamp of now, as long as the cache lives: two words, so that nothing has to be held to ask.
+  struct Clock {
+    /// Counts the times that something was forgotten.
+    fileprivate let removals: SharedCounter
+    /// The generation of what is known of keys: it changes when any of it may be out of date. The secure world publishes
+    /// it; always 0 if it does not.
+    fileprivate let generation: SharedCounter
+
+    var now: Stamp {
+      @inline(__always) get { Stamp(generation: generation.load(), removals: removals.load()) }
+    }
+
+    /// To be called with the cache's content locked.
+    fileprivate func countRemoval() { removals.store(removals.loadRelaxed() &+ 1) }
   }
 
   /// The key that a session has used last, with what has to be as it was for it to be good still.
@@ -64,7 +87,7 @@ final class KeyCache: Sendable {
 
   /// The same as the other `find` for a session that mostly goes on with one key: found without a lock.
   func find(_ handle: UInt64, in session: Session, _ recent: inout Recent?) throws(ReturnValue) -> KnownKey {
-    let stamp = stamp(session.slot.connection)
+    let stamp = clock.now
     if let recent, recent.key.handle == handle, recent.stamp == stamp { return recent.key }
     let key = try find(handle, in: session)
     recent = Recent(stamp: stamp, key: key)
@@ -78,7 +101,7 @@ final class KeyCache: Sendable {
     guard handle != 0 else { throw .keyHandleInvalid }
     // Both read before the question: an answer that is overtaken by a change is kept under the older generation and asked
     // anew, and one that a removal overtook is not kept.
-    let stamp = stamp(session.slot.connection)
+    let stamp = clock.now
     let generation = stamp.generation
     if let known = content.withLock({ $0.generation == generation ? $0.keys[handle] : nil }) { return known }
     let description: KeyDescription
@@ -91,7 +114,7 @@ final class KeyCache: Sendable {
     }
     let key = KnownKey(handle: handle, description: description)
     content.withLock { content in
-      guard stamp.removals == removals.load(ordering: .relaxed) else { return }
+      guard stamp.removals == clock.now.removals else { return }
       if content.generation != generation || content.keys.count >= Self.capacity {
         content.keys.removeAll(keepingCapacity: true)
         content.generation = generation
@@ -105,7 +128,7 @@ final class KeyCache: Sendable {
   func remove(_ handle: UInt64) {
     content.withLock {
       $0.keys[handle] = nil
-      removals.wrappingAdd(1, ordering: .releasing)
+      clock.countRemoval()
     }
   }
 
@@ -114,14 +137,14 @@ final class KeyCache: Sendable {
     content.withLock { content in
       guard content.keys.contains(where: \.value.isPublic) else { return }
       content.keys = content.keys.filter { !$0.value.isPublic }
-      removals.wrappingAdd(1, ordering: .releasing)
+      clock.countRemoval()
     }
   }
 
   func removeAll() {
     content.withLock {
       $0.keys.removeAll()
-      removals.wrappingAdd(1, ordering: .releasing)
+      clock.countRemoval()
     }
   }
 }

@@ -75,13 +75,19 @@ final class KeyOperationState {
       request: KeyOperation(session: session.reference, function: function, key: key.handle, mechanism: mechanism))
     self.facts = facts
     self.key = key
+    options = facts.invokeOptions.with(key: key.handle)
+    takesParameter = facts.takesParameter
     self.givenSignature = givenSignature
   }
 
   private let function: KeyFunction
+  /// How its crossings are waited for.
+  private let options: InvokeOptions
+  private let takesParameter: Bool
 
   /// Whether this is how an operation of that kind with that key, by that mechanism, would begin now.
-  func isFit(for function: KeyFunction, _ mechanism: CK_MECHANISM_TYPE, _ key: UInt64, _ stamp: KeyCache.Stamp) -> Bool {
+  func isFit(for function: KeyFunction, _ mechanism: CK_MECHANISM_TYPE, _ key: UInt64, _ stamp: KeyCache.Stamp) -> Bool
+  {
     self.function == function && self.key.handle == key && UInt(held.request.mechanism.type.rawValue) == mechanism
       && self.stamp == stamp && givenSignature == nil
   }
@@ -102,8 +108,11 @@ final class KeyOperationState {
   ///
   /// Throws CKR_MECHANISM_PARAM_INVALID for a parameter that is not the mechanism's.
   func restart(reading mechanism: UnsafeMutablePointer<CK_MECHANISM>) throws(ReturnValue) {
-    held.request.mechanism.parameters = try MechanismParameters(reading: mechanism, of: facts)
-    try facts.checkParameters(held.request.mechanism.parameters, for: function.mechanismFlag)
+    // Without a parameter there is nothing that is not as it was.
+    if mechanism.pointee.ulParameterLen == 0, case .none = held.request.mechanism.parameters, !takesParameter { return }
+    let parameters = try MechanismParameters(reading: mechanism, of: facts)
+    try facts.checkParameters(parameters, for: function.mechanismFlag)
+    held.request.mechanism.parameters = consume parameters
   }
 
   /// Throws CKR_KEY_FUNCTION_NOT_PERMITTED when the plaintext may go into restricted buffers only.
@@ -287,8 +296,7 @@ final class KeyOperationState {
   ) throws(ReturnValue) {
     let answer = try separated(input, from: memory) { (input) throws(ReturnValue) in
       try session.slot.transfer(
-        operation, writing: write, input: InputSegments(input), output: memory,
-        options: facts.invokeOptions.with(key: key.handle))
+        operation, writing: write, input: InputSegments(input), output: memory, options: options)
     }
     switch answer {
     case .done(let byteCount): output.setCount(byteCount)
@@ -304,7 +312,7 @@ final class KeyOperationState {
   ) throws(ReturnValue) {
     let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     let answer = try session.slot.transfer(
-      operation, request, input: input, output: nothing, options: facts.invokeOptions.with(key: key.handle))
+      operation, request, input: input, output: nothing, options: options)
     guard case .done = answer else { throw .deviceError }
   }
 

@@ -52,6 +52,11 @@ extension Mechanism {
   }
 }
 
+extension MechanismFacts {
+  /// Whether the mechanism has a parameter.
+  var takesParameter: Bool { family.parameterShape != .none }
+}
+
 extension MechanismParameters {
   /// Reads the parameter of a caller's mechanism, which has these facts.
   ///

@@ -104,13 +104,15 @@ public func C_GetAttributeValue(
       }
       return try answers.end()
     }
-    var request = GetAttributes(session: session.announced(), object: UInt64(object), types: [])
-    request.types.reserveCapacity(template.count)
-    for attribute in template {
-      if let type = attribute.knownType { request.types.append(type) }
-    }
-    let count = request.types.count
-    try session.slot.request(.getAttributes, request) { (reader) throws(WireError) in
+    let count = template.reduce(0) { $1.knownType == nil ? $0 : $0 + 1 }
+    let reference = session.announced()
+    try session.slot.request(
+      .getAttributes,
+      writing: { writer in
+        GetAttributes.write(
+          reference, UInt64(object), count: count, template.lazy.compactMap { $0.knownType }, to: &writer)
+      }
+    ) { (reader) throws(WireError) in
       guard try reader.attributeAnswerCount() == count else { throw .invalid }
       // A type beyond 32 bits keeps its place among the answers.
       for index in template.indices {

@@ -14,7 +14,7 @@ extension Session {
   ) throws(ReturnValue) {
     guard let pointer = mechanism else { return giveUp([function], &operations) }
     guard !operations.isActive(function) else { throw .operationActive }
-    let stamp = slot.keys.stamp(slot.connection)
+    let stamp = keyClock.now
     // The key is as it was, so only the parameters can forbid it.
     if givenSignature == nil, try operations.restart(function, pointer, UInt64(handle), stamp) { return }
     let mechanism = try Mechanism(reading: pointer)

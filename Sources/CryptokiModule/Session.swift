@@ -15,6 +15,8 @@ final class Session: @unchecked Sendable {
   let number: UInt32
   let slot: Slot
   let isReadWrite: Bool
+  /// Of the slot's keys.
+  let keyClock: KeyCache.Clock
 
   /// The operations that are active.
   @exclusivity(unchecked) var operations = SessionOperations()
@@ -26,6 +28,7 @@ final class Session: @unchecked Sendable {
     self.number = number
     self.slot = slot
     self.isReadWrite = isReadWrite
+    keyClock = slot.keys.clock
   }
 
   /// The session in a request: from now on the secure world has a record of it, which closing it has to remove.

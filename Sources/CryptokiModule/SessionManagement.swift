@@ -30,7 +30,7 @@ public func C_OpenSession(
 public func C_CloseSession(_ handle: CK_SESSION_HANDLE) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
     guard let ended = library.sessions.end(handle) else { throw .sessionHandleInvalid }
-    library.close(CollectionOfOne(ended), of: ended.session.slot)
+    ended.lend { library.close(CollectionOfOne(ended), of: $0.slot) }
   }
 }
 
@@ -39,11 +39,13 @@ public func C_CloseAllSessions(_ slotID: CK_SLOT_ID) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
     let slot = try library.slot(slotID)
     let ended = library.sessions.endAll { $0.slot.id == slot.id }
-    library.close(ended.filter { $0.session.slot === slot }, of: slot)
     // Sessions of a secure world that has died belong to a slot object of their own.
-    for ended in ended where ended.session.slot !== slot {
-      library.close(CollectionOfOne(ended), of: ended.session.slot)
+    let others = ended.compactMap { ended in
+      let other = ended.lend { $0.slot }
+      return other === slot ? nil : (ended, other)
     }
+    library.close(ended.filter { $0.lend { $0.slot === slot } }, of: slot)
+    for (ended, other) in others { library.close(CollectionOfOne(ended), of: other) }
   }
 }
 
@@ -55,15 +57,14 @@ extension Library {
     var announced: [UInt32] = []
     for ended in ended {
       _ = sessions.waitForCall(in: ended)
-      if ended.session.isAnnounced {
-        announced += [ended.session.number, ended.session.number | Session.messageMark]
-      }
+      let (isAnnounced, number) = ended.lend { ($0.isAnnounced, $0.number) }
+      if isAnnounced { announced += [number, number | Session.messageMark] }
     }
     slot.lifecycle.withLock { _ in
-      for ended in ended { slot.countSession(isReadWrite: ended.session.isReadWrite, -1) }
+      for ended in ended { slot.countSession(isReadWrite: ended.lend { $0.isReadWrite }, -1) }
       let logsOut = slot.sessionCounts.all == 0 && slot.loggedIn != nil
       if !slot.connection.isDead {
-        slot.connection.restricted.remove(ofSessions: ended.lazy.map(\.session.handle)) {
+        slot.connection.restricted.remove(ofSessions: ended.lazy.map { $0.lend { $0.handle } }) {
           slot.connection.client.release($0)
         }
       }

@@ -156,22 +156,24 @@ final class SessionTable: @unchecked Sendable {
     SharedCounter(pieces + piece &* 8).store(UInt64(UInt(bitPattern: memory)))
   }
 
-  /// A session whose handle names nothing any more. It is to be given to `release`.
+  /// A session whose handle names nothing any more. It is to be given to `release`, and lives until then.
   struct Ended {
-    let session: Session
+    fileprivate let session: Unmanaged<Session>
     fileprivate let place: SessionPlace
-    fileprivate let index: UInt
+
+    /// Lends the session.
+    @inline(__always)
+    func lend<R>(_ body: (Session) -> R) -> R { session._withUnsafeGuaranteedRef(body) }
   }
 
   /// Takes the handle from its session; nil when somebody else has. Waits for nothing.
   func end(_ handle: CK_SESSION_HANDLE) -> Ended? {
-    let index = handle & Self.placeMask &- 1
-    guard handle != 0, let place = place(index),
+    guard handle != 0, let place = place(handle & Self.placeMask &- 1),
       place.handle.compareExchange(expected: UInt64(handle), desired: 0) == UInt64(handle),
       // It stays where it is until `release`.
       let session = place.session
     else { return nil }
-    return Ended(session: session.takeUnretainedValue(), place: place, index: index)
+    return Ended(session: session, place: place)
   }
 
   /// The same for all sessions that `isMeant` says yes of.
@@ -203,10 +205,11 @@ final class SessionTable: @unchecked Sendable {
     withLock {
       for ended in sessions {
         ended.place.session = nil
-        free.append((ended.index, ended.session.handle >> Self.placeBits))
+        let handle = ended.lend { $0.handle }
+        free.append((handle & Self.placeMask &- 1, handle >> Self.placeBits))
       }
     }
     // The place's reference.
-    for ended in sessions { Unmanaged.passUnretained(ended.session).release() }
+    for ended in sessions { ended.session.release() }
   }
 }

@@ -26,10 +26,20 @@ extension Slot {
     _ operation: TokenOperation, _ request: Request, input: InputSegments = InputSegments(),
     options: InvokeOptions = [], reading read: (inout WireReader) throws(WireError) -> Reply
   ) throws(ReturnValue) -> Reply {
+    try self.request(
+      operation, writing: { request.write(to: &$0) }, input: input, options: options, reading: read)
+  }
+
+  /// The same with a request that `write` writes.
+  @inline(__always)
+  func request<Reply>(
+    _ operation: TokenOperation, writing write: (inout WireWriter) -> Void, input: InputSegments = InputSegments(),
+    options: InvokeOptions = [], reading read: (inout WireReader) throws(WireError) -> Reply
+  ) throws(ReturnValue) -> Reply {
     var reply: Reply?
     let answer = try connection.invoke(
       token, operation.rawValue, options: options, input: input,
-      output: UnsafeMutableRawBufferPointer(start: nil, count: 0), writing: { request.write(to: &$0) }
+      output: UnsafeMutableRawBufferPointer(start: nil, count: 0), writing: write
     ) { (result, reader) throws(WireError) in
       if result == 0 { reply = try read(&reader) }
     }

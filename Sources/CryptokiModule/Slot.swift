@@ -9,7 +9,7 @@ final class Slot: Sendable {
   let connection: Connection
   /// The token's object at the secure world.
   let token: UInt64
-  let keys = KeyCache()
+  let keys: KeyCache
   let random = RandomReserve()
   /// Held while sessions are counted in and out, and while somebody logs in or out: closing the last session logs
   /// out, and no new session may come between. To be taken after a session's own lock, never before it.
@@ -32,6 +32,7 @@ final class Slot: Sendable {
     self.id = id
     self.connection = connection
     self.token = token
+    keys = KeyCache(published: connection.client.published)
   }
 
   /// Who is logged in.

@@ -304,7 +304,8 @@ final class ClientChannel: @unchecked Sendable {
     let flags = ReplyFlags(rawValue: UInt32(littleEndian: clinux_load32_relaxed(line + Field.flags)))
     let messageByteCount = Int(UInt32(littleEndian: clinux_load32_relaxed(line + Field.messageByteCount)))
     let announced = UInt64(littleEndian: clinux_load64_relaxed(line + Field.outputByteCount))
-    guard announced <= UInt64(truncatingIfNeeded: output.count), messageByteCount <= ChannelLayout.messageByteLimit else {
+    guard announced <= UInt64(truncatingIfNeeded: output.count), messageByteCount <= ChannelLayout.messageByteLimit
+    else {
       throw broken()
     }
     let outputByteCount = Int(truncatingIfNeeded: announced)

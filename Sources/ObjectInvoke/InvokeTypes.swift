@@ -72,6 +72,7 @@ public struct InputSegments {
   }
 
   /// The length of all pieces in bytes.
+  @inlinable
   public var byteCount: Int { first.count &+ second.count &+ third.count &+ moreByteCount }
 }
 

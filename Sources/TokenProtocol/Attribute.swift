@@ -27,11 +27,14 @@ public struct Template: Sendable, Equatable, ExpressibleByArrayLiteral {
 
   /// A template of `byteCount` bytes at most: 8 for each attribute, and the values.
   public init(byteCount: Int, _ write: (inout EntryWriter) -> Void) {
-    encoded = [UInt8](unsafeUninitializedCapacity: byteCount) { memory, count in
-      var writer = EntryWriter(UnsafeMutableRawBufferPointer(memory))
+    // Zeros first: an array of nothing yet is made by code that is not specialised, which costs more.
+    encoded = [UInt8](repeating: 0, count: byteCount)
+    let count = encoded.withUnsafeMutableBytes { memory in
+      var writer = EntryWriter(memory)
       write(&writer)
-      count = writer.count
+      return writer.count
     }
+    if count < byteCount { encoded.removeLast(byteCount - count) }
   }
 
   public init(_ attributes: [Attribute]) {

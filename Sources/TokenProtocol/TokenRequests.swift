@@ -256,9 +256,18 @@ public struct GetAttributes: TokenRequest {
   }
 
   public func write(to writer: inout WireWriter) {
+    Self.write(session, object, count: types.count, types, to: &writer)
+  }
+
+  /// Writes a request for `count` types without a list of them in memory.
+  @inline(__always)
+  public static func write(
+    _ session: SessionReference, _ object: UInt64, count: Int, _ types: some Sequence<AttributeType>,
+    to writer: inout WireWriter
+  ) {
     session.write(to: &writer)
     writer.u64(object)
-    writer.u32(UInt32(truncatingIfNeeded: types.count))
+    writer.u32(UInt32(truncatingIfNeeded: count))
     for type in types { writer.u32(type.rawValue) }
   }
 }

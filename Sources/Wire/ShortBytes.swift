@@ -51,9 +51,6 @@ extension WireReader {
 extension WireWriter {
   /// A counted byte string.
   public mutating func bytes(_ value: ShortBytes) {
-    let count = value.count
-    guard let byteCount = UInt32(exactly: count) else { return }
-    u32(byteCount)
-    value.withUnsafeBytes { raw($0) }
+    value.withUnsafeBytes { bytes($0) }
   }
 }

@@ -82,18 +82,22 @@ public struct WireWriter: ~Copyable {
     return true
   }
 
+  @inline(__always)
   public mutating func u8(_ value: UInt8) {
     reserve(1)?.storeBytes(of: value, as: UInt8.self)
   }
 
+  @inline(__always)
   public mutating func u32(_ value: UInt32) {
     reserve(4)?.storeBytes(of: value.littleEndian, as: UInt32.self)
   }
 
+  @inline(__always)
   public mutating func u64(_ value: UInt64) {
     reserve(8)?.storeBytes(of: value.littleEndian, as: UInt64.self)
   }
 
+  @inline(__always)
   public mutating func bool(_ value: Bool) {
     u8(value ? 1 : 0)
   }
@@ -114,6 +118,7 @@ public struct WireWriter: ~Copyable {
   }
 
   /// Bytes without a count before them.
+  @inline(__always)
   public mutating func raw(_ value: UnsafeRawBufferPointer) {
     guard let source = value.baseAddress, value.count > 0 else { return }
     reserve(value.count)?.copyMemory(from: source, byteCount: value.count)
