@@ -5,22 +5,9 @@ import Testing
 @testable import LinuxSystem
 @testable import Sandbox
 
-// Swift does not let `fork` be called by its name. A child that forked out of the quiet process of an exit test runs a
-// few system calls and leaves; that is safe.
-private let forkProcess = unsafeBitCast(
-  dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork"), to: (@convention(c) () -> Int32).self)
-
-/// Runs `body` in a child of one thread and answers its exit status; -1 when a signal ended it.
-private func inChild(_ body: () throws -> Int32) -> Int32 {
-  let pid = forkProcess()
-  if pid == 0 {
-    alarm(20)
-    do { _exit(try body()) } catch { _exit(250) }
-  }
-  var status: Int32 = 0
-  waitpid(pid, &status, 0)
-  return status & 0x7f == 0 ? status >> 8 & 0xff : -1
-}
+/// The exit status of a child of one thread that runs `body`. A child that forked out of the quiet process of an exit test runs a
+/// few system calls and leaves; that is safe.
+private func outcome(_ body: () throws -> Int32) -> Int32 { status(of: inChild(body)) }
 
 /// The errno of a call that must fail; 0 when it does not.
 private func code(_ call: () -> Int) -> Int32 {
@@ -55,7 +42,7 @@ private func raw(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0, _ d: I
 struct SandboxTests {
   @Test("hardening makes the process undumpable, without core file and without new privileges")
   func hardening() {
-    let status = inChild {
+    let status = outcome {
       let refusesExecutable = try harden()
       var limit = rlimit()
       getrlimit(__rlimit_resource_t(UInt32(RLIMIT_CORE.rawValue)), &limit)
@@ -98,7 +85,7 @@ struct SandboxTests {
       }
       let events = try waitForEvents(ready.near.descriptor.number, .readable, timeout: 10_000_000_000)
       try #require(events == .readable)
-      let read = inChild {
+      let read = outcome {
         becomeOrdinaryUser()
         let file = open("/proc/\(victim)/mem", O_RDONLY)
         guard file >= 0 else { return errno }
@@ -106,7 +93,7 @@ struct SandboxTests {
         guard pread(file, &value, 8, off_t(Int(bitPattern: word))) == 8 else { return errno }
         return value == 0x1234_5678 ? 0 : 253
       }
-      let attach = inChild {
+      let attach = outcome {
         becomeOrdinaryUser()
         let number = 16  // PTRACE_ATTACH, of the ptrace call of x86_64 and of the generic table
         #if arch(x86_64)
@@ -139,7 +126,7 @@ struct SandboxTests {
       for path in [writable + "/file", readable + "/file", other + "/file"] { unlink(path) }
       for path in [writable, readable, other] { rmdir(path) }
     }
-    let status = inChild {
+    let status = outcome {
       try harden()
       var landlock = Landlock()
       landlock.allow(writable, .readWrite)
@@ -165,7 +152,7 @@ struct SandboxTests {
 
   @Test("Landlock is refused where another thread would stay free, and for a path that does not exist")
   func landlockRefusals() {
-    let threads = inChild {
+    let threads = outcome {
       try harden()
       try startThread(name: "other") { while true { pause() } }
       do {
@@ -176,7 +163,7 @@ struct SandboxTests {
       }
     }
     #expect(threads == EBUSY)
-    let missing = inChild {
+    let missing = outcome {
       try harden()
       var landlock = Landlock()
       landlock.allow("/nonexistent", .read)
@@ -192,7 +179,7 @@ struct SandboxTests {
 
   @Test("the system call filter refuses what a secure world never does", arguments: [0, 1])
   func refusals(profile: Int) {
-    let status = inChild {
+    let status = outcome {
       try harden()
       try SystemCallFilter(profile == 0 ? .secureWorld : .peripheral).apply()
       guard code({ Int(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)) }) == EPERM else { return 1 }
@@ -228,7 +215,7 @@ struct SandboxTests {
       unlink(folder + "/socket")
       rmdir(folder)
     }
-    let status = inChild {
+    let status = outcome {
       let listener = try MessageListener(path: folder + "/socket")
       let client = try MessageSocket.connect(to: folder + "/socket", timeout: 1_000_000_000)
       try harden()

@@ -107,13 +107,3 @@ struct RawRequest {
     )
   }
 }
-
-/// Whether the condition becomes true within the time, which is for a machine that is busy with much else.
-func becomesTrue(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
-  let end = MonotonicClock.now() + UInt64(seconds * 1_000_000_000)
-  while MonotonicClock.now() < end {
-    if try condition() { return true }
-    usleep(1000)
-  }
-  return try condition()
-}

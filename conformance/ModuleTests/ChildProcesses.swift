@@ -1,12 +1,6 @@
 import Foundation
 import Glibc
 
-/// fork(2), which Swift does not import: the tests call what a client written in C calls.
-func forkProcess() -> pid_t {
-  typealias Fork = @convention(c) () -> pid_t
-  return unsafeBitCast(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork"), to: Fork.self)()
-}
-
 /// The exit status of a child, nil when a signal or the time limit ended it.
 func status(of child: pid_t, seconds: Int = 20) -> Int32? {
   for _ in 0..<(seconds * 100) {
@@ -16,16 +10,6 @@ func status(of child: pid_t, seconds: Int = 20) -> Int32? {
   }
   kill(child, SIGKILL)
   return nil
-}
-
-/// Waits until `condition` holds; false when it does not within `seconds`.
-func wait(seconds: Double = 5, until condition: () -> Bool) -> Bool {
-  let end = Date().addingTimeInterval(seconds)
-  while !condition() {
-    if Date() > end { return false }
-    usleep(2000)
-  }
-  return true
 }
 
 extension TestStore {

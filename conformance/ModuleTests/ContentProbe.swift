@@ -34,7 +34,7 @@ final class ContentProbe {
     var (result, stream) = Self.openStream(session, rows: rows)
     if result == CKR_DEVICE_MEMORY {
       // Streams of an earlier connection are on their way out.
-      _ = wait {
+      _ = becomesTrue {
         (result, stream) = Self.openStream(session, rows: rows)
         return result == CKR_OK
       }

@@ -65,9 +65,9 @@ extension ModuleSuite {
       _ = displayStatus(session)
       let display = try #require(TestStore.shared.peripherals("display").first)
       kill(display, SIGKILL)
-      #expect(wait { TestStore.shared.peripherals("display").isEmpty })
+      #expect(becomesTrue { TestStore.shared.peripherals("display").isEmpty })
       // Whoever speaks to it first may be told that it has ended; then there is a new one.
-      #expect(wait { displayStatus(session) != nil })
+      #expect(becomesTrue { displayStatus(session) != nil })
       #expect(displayStatus(session)?.frameCount == 0)
       #expect(vendor.WriteContactSheet!(session) == CKR_STRONGROOM_BITSTREAM_INVALID)
       var planes: [UInt8] = []
@@ -183,7 +183,7 @@ extension ModuleSuite {
       let frames = (0..<13).map { picture(session, probe, samples(20 + $0)) }
       _ = displayStatus(session)
       kill(try #require(TestStore.shared.peripherals("display").first), SIGKILL)
-      #expect(wait { displayStatus(session)?.frameCount == 0 })
+      #expect(becomesTrue { displayStatus(session)?.frameCount == 0 })
       let display = try #require(TestStore.shared.peripherals("display").first)
       kill(display, SIGSTOP)
       let descriptors = frames.prefix(12).map { frame in
@@ -239,9 +239,9 @@ extension ModuleSuite {
       #expect(result == CKR_OK)
       #expect(TestStore.shared.peripherals("decoder").subtracting(before).count == 2)
       #expect(p11.C_DestroyObject!(session, stream) == CKR_OK)
-      #expect(wait { TestStore.shared.peripherals("decoder").subtracting(before).count == 1 })
+      #expect(becomesTrue { TestStore.shared.peripherals("decoder").subtracting(before).count == 1 })
       #expect(p11.C_CloseSession!(session) == CKR_OK)
-      #expect(wait { TestStore.shared.peripherals("decoder").subtracting(before).isEmpty })
+      #expect(becomesTrue { TestStore.shared.peripherals("decoder").subtracting(before).isEmpty })
       #expect(module.state(keeper) != nil)
     }
 

@@ -56,7 +56,7 @@ extension ModuleSuite {
 
     /// Whether this process's half of the trusted UI pool can be had whole again, soon.
     private func poolComesBack(_ session: CK_SESSION_HANDLE) -> Bool {
-      wait {
+      becomesTrue {
         let (result, buffer) = allocate(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI)
         if result == CKR_OK { _ = p11.C_DestroyObject!(session, buffer) }
         return result == CKR_OK
@@ -115,7 +115,7 @@ extension ModuleSuite {
           return child
         }
         require(
-          wait {
+          becomesTrue {
             let (result, buffer) = allocate(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI)
             if result == CKR_OK { _ = p11.C_DestroyObject!(session, buffer) }
             return result == CKR_DEVICE_MEMORY
@@ -124,7 +124,8 @@ extension ModuleSuite {
         kill(children[0], SIGKILL)
         require(status(of: children[0]) == nil, "the child was not killed")
         require(
-          wait { allocate(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI).0 == CKR_OK }, "the pool did not come back")
+          becomesTrue { allocate(session, 1 << 20, CKU_STRONGROOM_TRUSTED_UI).0 == CKR_OK },
+          "the pool did not come back")
         kill(children[1], SIGKILL)
       }
     }

@@ -50,7 +50,7 @@ func makeBuffer(
 ) -> CK_OBJECT_HANDLE {
   var (result, buffer) = allocate(session, byteCount, useCase)
   if result == CKR_DEVICE_MEMORY {
-    _ = wait {
+    _ = becomesTrue {
       (result, buffer) = allocate(session, byteCount, useCase)
       return result == CKR_OK
     }
