@@ -66,7 +66,7 @@ struct SecureWorldStarter {
   private func notServing() -> StartFailure {
     StartFailure(
       reason: "no secure world listens on \(socket): start strongroom.service, or take `socket` out of "
-        + (configuration.file ?? "the configuration"))
+        + (configuration.file ?? "the configuration"), isPassing: true)
   }
 
   private func takeLock() throws(StartFailure) -> LockFile {

@@ -68,12 +68,12 @@ public final class Client: Sendable {
     let byteLimit: Int
     var role = Role.nobody {
       didSet {
-        loginNumber &+= 1
+        logins.advance()
         forgetAdmissions()
       }
     }
-    /// Counts logins and logouts.
-    private(set) var loginNumber: UInt64 = 0
+    fileprivate let logins: ChangeNumber
+    var loginNumber: UInt64 { logins.current }
     /// The security officer's means to give the user a PIN.
     var tokenKey: SecretBytes?
     var sessions: [UInt32: Session] = [:]
@@ -90,19 +90,22 @@ public final class Client: Sendable {
     var objectByteCount = 0
     var heldByteCount = 0
 
-    init(byteLimit: Int, _ sessionCounts: SessionCounts) {
+    init(byteLimit: Int, _ sessionCounts: SessionCounts, _ logins: ChangeNumber) {
       self.byteLimit = byteLimit
       self.sessionCounts = sessionCounts
+      self.logins = logins
     }
   }
 
   public let id: ClientID
   let sessionCounts = SessionCounts()
+  /// Counts logins and logouts; to be read without the client's lock, too.
+  let logins = ChangeNumber()
   private let state: Mutex<State>
 
   init(_ id: ClientID, byteLimit: Int) {
     self.id = id
-    state = Mutex(State(byteLimit: byteLimit, sessionCounts))
+    state = Mutex(State(byteLimit: byteLimit, sessionCounts, logins))
   }
 
   func withState<R>(_ body: (inout State) throws(ReturnValue) -> R) throws(ReturnValue) -> R {

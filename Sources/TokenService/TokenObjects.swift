@@ -126,17 +126,25 @@ extension Token {
           try store.prepare(token: slot, publicPart: publicPart, privatePart: privatePart)
         })
     }
-    let stored = try storing { () throws(StorageError) in
-      try store.commit { (transaction) throws(StorageError) -> [StoredObject]? in
+    var refusal: ReturnValue?
+    var stored: [StoredObject] = []
+    try storing { () throws(StorageError) in
+      try store.commit { (transaction) throws(StorageError) in
         // Behind an initialisation nothing may come that was sealed before it.
-        guard isStill(entry) else { return nil }
-        var stored: [StoredObject] = []
+        refusal = self.refusal(of: entry, client)
+        if refusal != nil { return }
         for object in prepared { stored.append(try transaction.insert(object)) }
-        return stored
       }
     }
-    guard let stored else { throw .sessionHandleInvalid }
+    try refuse(refusal, entry, client)
     return stored
+  }
+
+  /// Throws what a request was refused for in the store's line, or what it is answered rather: that its session has gone, too.
+  private func refuse(_ refusal: ReturnValue?, _ entry: Entry, _ client: Client) throws(ReturnValue) {
+    guard let refusal else { return }
+    try completing(entry, client) { (_) throws(ReturnValue) in }
+    throw refusal
   }
 
   private func remove(_ stored: [StoredObject]) throws(ReturnValue) {
@@ -308,14 +316,11 @@ extension Token {
     let publicPart = StoredForm.publicPart(object.attributes)
     var refusal: ReturnValue?
     try committing { (transaction) throws(StorageError) in
-      do throws(ReturnValue) {
-        try completing(entry, client) { (_) throws(ReturnValue) in }
-      } catch {
-        return refusal = error
-      }
+      refusal = self.refusal(of: entry, client)
+      if refusal != nil { return }
       _ = try transaction.update(id, of: slot, publicPart: publicPart, privatePart: privatePart)
     }
-    if let refusal { throw refusal }
+    try refuse(refusal, entry, client)
   }
 
   /// Makes a change of an object durable. Throws CKR_OBJECT_HANDLE_INVALID when an initialisation has removed it.

@@ -87,10 +87,17 @@ extension Token {
   ) throws(ReturnValue) -> R {
     try client.withState { (state) throws(ReturnValue) in
       if state.isGone { throw .deviceRemoved }
-      guard state.isOpen(entry.session.number), isStill(entry) else { throw .sessionHandleInvalid }
-      guard entry.role == .nobody || state.loginNumber == entry.loginNumber else { throw .userNotLoggedIn }
+      guard state.isOpen(entry.session.number) else { throw .sessionHandleInvalid }
+      if let refusal = refusal(of: entry, client) { throw refusal }
       return try body(&state)
     }
+  }
+
+  /// What keeps a request from being completed, as far as it can be told without the client's lock: nobody in the store's line may
+  /// wait for one.
+  func refusal(of entry: Entry, _ client: Client) -> ReturnValue? {
+    if !isStill(entry) { return .sessionHandleInvalid }
+    return entry.role == .nobody || client.logins.current == entry.loginNumber ? nil : .userNotLoggedIn
   }
 
   // MARK: Initialisation
