@@ -49,83 +49,111 @@ public struct CipherOperation: ~Copyable {
     case gcm
   }
 
+  // Small, since operations are moved about: what few of them need lies apart.
   private let key: AESKey
-  private let schedule: AESKey.Schedule
   private let context: OpaquePointer
+  private let schedule: AESKey.Schedule
   private let kind: Kind
-  private let tagByteCount: Int
+  private let tagCount: UInt8
   private let tagPlacement: TagPlacement
-  /// Does a GCM whose IV libcrypto does not take; the context is idle then.
-  private let longIV: LongIVGaloisCounter?
   /// Whether the context fits the key's pool again.
   private let isPoolable: Bool
-  /// Bytes taken in that have not come out: a part of a block, the block that may be padding, or the possible tag.
-  private var pendingByteCount = 0
-  /// The possible tag: the last `pendingByteCount` bytes of a GCM ciphertext with its tag behind.
-  private var heldBack = InlineArray<16, UInt8>(repeating: 0)
-  /// The last plaintext of a padded decryption whose receiver had no room for it.
-  private var unwrittenEnd: SecretBytes?
+  /// Bytes taken in that have not come out: a part of a block, the block that may be padding, or the possible tag; up to 16.
+  private var pendingCount: UInt8 = 0
+  private var rarities: Rarities?
+
+  /// What an operation needs of which there are few.
+  private final class Rarities {
+    /// Does a GCM whose IV libcrypto does not take; the context is idle then.
+    let longIV: LongIVGaloisCounter?
+    /// The possible tag: the last `pendingByteCount` bytes of a GCM ciphertext with its tag behind.
+    var heldBack = InlineArray<16, UInt8>(repeating: 0)
+    /// The last plaintext of a padded decryption whose receiver had no room for it.
+    var unwrittenEnd: SecretBytes?
+
+    init(longIV: LongIVGaloisCounter? = nil) { self.longIV = longIV }
+  }
+
+  private var tagByteCount: Int { Int(tagCount) }
+
+  private var pendingByteCount: Int {
+    get { Int(pendingCount) }
+    set { pendingCount = UInt8(truncatingIfNeeded: newValue) }
+  }
+
+  private var longIV: LongIVGaloisCounter? { rarities?.longIV }
+
+  /// The rarities, made when they are first needed.
+  private mutating func needed() -> Rarities {
+    if let rarities { return rarities }
+    let made = Rarities()
+    rarities = made
+    return made
+  }
 
   fileprivate init(key: AESKey, _ mode: CipherMode, _ direction: CipherDirection) throws(CryptoError) {
     let encrypts = direction == .encrypt
     let schedule: AESKey.Schedule
     let kind: Kind
-    var iv: UnsafeRawBufferPointer?
+    var iv: UnsafeRawPointer?
+    var ivCount = AESKey.blockByteCount
     var (tagByteCount, tagPlacement) = (0, TagPlacement.apart)
+    var rarities: Rarities?
+    var isPoolable = true
     switch mode {
     case .ecb: (schedule, kind) = (encrypts ? .ecbEncrypt : .ecbDecrypt, .wholeBlocks)
-    case .cbc(let given): (schedule, kind, iv) = (encrypts ? .cbcEncrypt : .cbcDecrypt, .wholeBlocks, given)
+    case .cbc(let given):
+      (schedule, kind) = (encrypts ? .cbcEncrypt : .cbcDecrypt, .wholeBlocks)
+      (iv, ivCount) = (given.baseAddress, given.count)
     case .cbcPadded(let given):
-      (schedule, kind, iv) = (encrypts ? .cbcPaddedEncrypt : .cbcPaddedDecrypt, .padded, given)
-    case .counter(let firstBlock): (schedule, kind, iv) = (.counter, .stream, firstBlock)
+      (schedule, kind) = (encrypts ? .cbcPaddedEncrypt : .cbcPaddedDecrypt, .padded)
+      (iv, ivCount) = (given.baseAddress, given.count)
+    case .counter(let firstBlock):
+      (schedule, kind) = (.counter, .stream)
+      (iv, ivCount) = (firstBlock.baseAddress, firstBlock.count)
     case .gcm(let given, let count, let placement):
-      (schedule, kind, iv) = (encrypts ? .gcmEncrypt : .gcmDecrypt, .gcm, given)
+      guard given.count > 0, (4...16).contains(count) else {
+        throw CryptoError(.invalidParameter, in: "AES-GCM", reason: "IV or tag byte count")
+      }
+      (schedule, kind, iv) = (encrypts ? .gcmEncrypt : .gcmDecrypt, .gcm, given.baseAddress)
       (tagByteCount, tagPlacement) = (count, placement)
+      if given.count > Self.longestIV {
+        rarities = Rarities(longIV: try LongIVGaloisCounter(key: key, iv: given))
+      } else {
+        isPoolable = given.count == Self.usualIV
+      }
+      if !isPoolable { ivCount = given.count }
     }
-    try Self.checkParameters(kind, iv, tagByteCount: tagByteCount)
-    var longIV: LongIVGaloisCounter?
-    var isPoolable = true
-    if kind == .gcm, let iv, iv.count != 12 {
-      if iv.count > Self.longestIV { longIV = try LongIVGaloisCounter(key: key, iv: iv) } else { isPoolable = false }
+    guard kind == .gcm || ivCount == AESKey.blockByteCount else {
+      throw CryptoError(.invalidParameter, in: "AES", reason: "IV is not one block")
     }
     let context = try key.takeContext(schedule)
-    if longIV == nil {
+    if rarities == nil {
       do throws(CryptoError) {
-        if !isPoolable, let iv {
-          let status = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, Int32(iv.count), nil)
+        if !isPoolable {
+          let status = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, Int32(ivCount), nil)
           guard status == 1 else { throw CryptoError(.unsupported, in: "EVP_CIPHER_CTX_ctrl") }
         }
-        try restart(context, iv: iv?.baseAddress)
+        try restart(context, iv: iv)
       } catch {
         EVP_CIPHER_CTX_free(context)
         throw error
       }
     }
     self.key = key
-    self.schedule = schedule
     self.context = context
+    self.schedule = schedule
     self.kind = kind
-    self.tagByteCount = tagByteCount
+    tagCount = UInt8(truncatingIfNeeded: tagByteCount)
     self.tagPlacement = tagPlacement
-    self.longIV = longIV
     self.isPoolable = isPoolable
+    self.rarities = rarities
   }
 
   /// libcrypto's limit for GCM, in bytes.
   private static let longestIV = 128
-
-  private static func checkParameters(
-    _ kind: Kind, _ iv: UnsafeRawBufferPointer?, tagByteCount: Int
-  ) throws(CryptoError) {
-    guard let iv else { return }
-    if kind == .gcm {
-      guard iv.count > 0, (4...16).contains(tagByteCount) else {
-        throw CryptoError(.invalidParameter, in: "AES-GCM", reason: "IV or tag byte count")
-      }
-    } else if iv.count != AESKey.blockByteCount {
-      throw CryptoError(.invalidParameter, in: "AES", reason: "IV is not one block")
-    }
-  }
+  /// What contexts for GCM are made for, in bytes.
+  private static let usualIV = 12
 
   deinit {
     if isPoolable { key.giveBack(context, schedule) } else { EVP_CIPHER_CTX_free(context) }
@@ -148,7 +176,7 @@ public struct CipherOperation: ~Copyable {
 
   /// `finishByteCount`, for an operation that is an optional: of what it lends, only methods can be asked for.
   package func mostAtFinish() -> Int {
-    if let unwrittenEnd { return unwrittenEnd.count }
+    if let unwrittenEnd = rarities?.unwrittenEnd { return unwrittenEnd.count }
     switch kind {
     case .padded: return schedule.encrypts ? 16 : 15
     case .gcm: return schedule.encrypts && tagPlacement == .behindCiphertext ? tagByteCount : 0
@@ -188,7 +216,12 @@ public struct CipherOperation: ~Copyable {
     let total = pendingByteCount + input.count
     pendingByteCount = total - expected
     if let start = output.baseAddress { return try process(input, into: start) }
-    // No room and none needed; libcrypto takes a NULL output for associated data, so it gets an address.
+    return try processWithoutOutput(input)
+  }
+
+  /// No room and none needed; libcrypto takes a NULL output for associated data, so it gets an address.
+  @inline(never)
+  private func processWithoutOutput(_ input: UnsafeRawBufferPointer) throws(CryptoError) -> Int {
     var block = InlineArray<16, UInt8>(repeating: 0)
     var span = block.mutableSpan
     return try span.withUnsafeMutableBytes { (scratch) throws(CryptoError) in
@@ -233,6 +266,7 @@ public struct CipherOperation: ~Copyable {
       guard pendingByteCount == tagByteCount else {
         throw CryptoError(.authenticationFailed, in: "AES-GCM", reason: "shorter than a tag")
       }
+      let heldBack = needed().heldBack
       try heldBack.span.withUnsafeBytes { (bytes) throws(CryptoError) in
         try verify(tag: UnsafeRawBufferPointer(rebasing: bytes[..<tagByteCount]))
       }
@@ -259,7 +293,7 @@ public struct CipherOperation: ~Copyable {
   }
 
   private mutating func finishPadded(into output: UnsafeMutableRawBufferPointer) throws(CryptoError) -> Int {
-    if let unwrittenEnd { return try write(unwrittenEnd, into: output) }
+    if let unwrittenEnd = rarities?.unwrittenEnd { return try write(unwrittenEnd, into: output) }
     if !schedule.encrypts, pendingByteCount != AESKey.blockByteCount {
       throw CryptoError(.dataLength, in: "AES-CBC", reason: "not whole blocks")
     }
@@ -277,7 +311,7 @@ public struct CipherOperation: ~Copyable {
         output.copyMemory(from: end)
         return count
       }
-      unwrittenEnd = SecretBytes(copying: end)
+      needed().unwrittenEnd = SecretBytes(copying: end)
       throw CryptoError(.bufferTooSmall, in: "CipherOperation.finish")
     }
   }
@@ -353,20 +387,22 @@ public struct CipherOperation: ~Copyable {
   private mutating func advanceHoldingBackTag(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(CryptoError) -> Int {
+    let rarities = needed()
     let releasable = max(pendingByteCount + input.count - tagByteCount, 0)
     let fromHeld = min(releasable, pendingByteCount)
     let fromInput = releasable - fromHeld
     var written = 0
     if fromHeld > 0 {
-      written = try heldBack.span.withUnsafeBytes { (held) throws(CryptoError) in
+      let held = rarities.heldBack
+      written = try held.span.withUnsafeBytes { (held) throws(CryptoError) in
         try process(UnsafeRawBufferPointer(rebasing: held[..<fromHeld]), into: output.baseAddress)
       }
       pendingByteCount -= fromHeld
-      for index in 0..<pendingByteCount { heldBack[index] = heldBack[index + fromHeld] }
+      for index in 0..<pendingByteCount { rarities.heldBack[index] = held[index + fromHeld] }
     }
     // Copied before the output is written, which may be the same memory.
     for byte in input[fromInput...] {
-      heldBack[pendingByteCount] = byte
+      rarities.heldBack[pendingByteCount] = byte
       pendingByteCount += 1
     }
     let ready = UnsafeRawBufferPointer(rebasing: input[..<fromInput])

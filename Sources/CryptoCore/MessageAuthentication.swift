@@ -41,9 +41,7 @@ public final class MessageAuthenticationKey: Sendable {
   }
 
   /// A new computation.
-  public func begin() throws(CryptoError) -> MessageAuthenticationCode {
-    MessageAuthenticationCode(key: self, context: try takeContext())
-  }
+  public func begin() throws(CryptoError) -> MessageAuthenticationCode { try MessageAuthenticationCode(self) }
 
   /// Writes the code of `message` to the first `codeByteCount` bytes of `output` and answers that count.
   ///
@@ -132,9 +130,10 @@ public struct MessageAuthenticationCode: ~Copyable {
   public let key: MessageAuthenticationKey
   private let context: OpaquePointer
 
-  init(key: MessageAuthenticationKey, context: OpaquePointer) {
+  /// A new computation.
+  public init(_ key: consuming MessageAuthenticationKey) throws(CryptoError) {
+    context = try key.takeContext()
     self.key = key
-    self.context = context
   }
 
   deinit { key.giveBack(context) }

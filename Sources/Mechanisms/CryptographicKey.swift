@@ -20,6 +20,8 @@ public final class CryptographicKey: Sendable {
   }
 
   let material: Material
+  /// The AES key of the material: where it can be lent without being counted.
+  private let aesKey: AESKey?
   /// Keys for MACs by hash; the place after the last hash is CMAC's.
   private let authenticationKeys = InlineArray<12, KeptReference<MessageAuthenticationKey>> { _ in
     KeptReference()
@@ -31,6 +33,7 @@ public final class CryptographicKey: Sendable {
 
   init(_ material: Material) {
     self.material = material
+    if case .aes(let key, _) = material { aesKey = key } else { aesKey = nil }
   }
 
   /// A secret key. Throws CKR_KEY_SIZE_RANGE for an AES key of a wrong size.
@@ -77,8 +80,8 @@ public final class CryptographicKey: Sendable {
   /// The AES key, for the rooms that drive it themselves. Throws CKR_KEY_TYPE_INCONSISTENT for another kind.
   public var aes: AESKey {
     get throws(ReturnValue) {
-      guard case .aes(let key, _) = material else { throw .keyTypeInconsistent }
-      return key
+      guard let aesKey else { throw .keyTypeInconsistent }
+      return aesKey
     }
   }
 

@@ -5,13 +5,13 @@ import Cryptoki
 extension Operation {
   /// The bytes of a signature by this key.
   var signatureByteCount: Int {
-    switch key.material {
-    case .rsaPublic(let key): key.byteCount
-    case .rsaPrivate(let key): key.byteCount
-    case .ecPublic(let key): key.curve.signatureByteCount
-    case .ecPrivate(let key): key.curve.signatureByteCount
-    case .edwardsPublic(let key): key.curve.signatureByteCount
-    case .edwardsPrivate(let key): key.curve.signatureByteCount
+    switch key?.material {
+    case .rsaPublic(let key)?: key.byteCount
+    case .rsaPrivate(let key)?: key.byteCount
+    case .ecPublic(let key)?: key.curve.signatureByteCount
+    case .ecPrivate(let key)?: key.curve.signatureByteCount
+    case .edwardsPublic(let key)?: key.curve.signatureByteCount
+    case .edwardsPrivate(let key)?: key.curve.signatureByteCount
     default: 0
     }
   }
@@ -56,10 +56,10 @@ extension Operation {
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(ReturnValue) -> Int {
     try folding(.sign) { () throws(CryptoError) in
-      switch key.material {
-      case .rsaPrivate(let key): try key.sign(input, try signatureScheme, into: output)
-      case .ecPrivate(let key): try key.sign(input, into: output)
-      case .edwardsPrivate(let key): try key.sign(input, into: output)
+      switch key?.material {
+      case .rsaPrivate(let key)?: try key.sign(input, try signatureScheme, into: output)
+      case .ecPrivate(let key)?: try key.sign(input, into: output)
+      case .edwardsPrivate(let key)?: try key.sign(input, into: output)
       default: throw CryptoError(.unsupported, in: "sign")
       }
     }
@@ -69,10 +69,10 @@ extension Operation {
   func verify(_ input: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer) throws(ReturnValue) {
     guard signature.count == signatureByteCount else { throw .signatureLenRange }
     let isValid = try folding(.verify) { () throws(CryptoError) in
-      switch key.material {
-      case .rsaPublic(let key): try key.isValid(signature, for: input, try signatureScheme)
-      case .ecPublic(let key): try key.isValid(signature, for: input)
-      case .edwardsPublic(let key): try key.isValid(signature, for: input)
+      switch key?.material {
+      case .rsaPublic(let key)?: try key.isValid(signature, for: input, try signatureScheme)
+      case .ecPublic(let key)?: try key.isValid(signature, for: input)
+      case .edwardsPublic(let key)?: try key.isValid(signature, for: input)
       default: throw CryptoError(.unsupported, in: "verify")
       }
     }
@@ -87,12 +87,12 @@ extension Operation {
     case (.aesKeyWrap, _), (.aesKeyWrapPadded, _): return try transformByKeyWrap(input, into: output)
     default: break
     }
-    switch key.material {
-    case .rsaPublic(let key):
+    switch key?.material {
+    case .rsaPublic(let key)?:
       return try folding(.encrypt) { () throws(CryptoError) in
         try key.encrypt(input, try encryptionScheme, into: output)
       }
-    case .rsaPrivate(let key):
+    case .rsaPrivate(let key)?:
       let message = try folding(.decrypt) { () throws(CryptoError) in try key.decrypt(input, try encryptionScheme) }
       return try message.withBytes { (message) throws(ReturnValue) in try copy(message, into: output) }
     default: throw .keyTypeInconsistent
@@ -110,7 +110,7 @@ extension Operation {
   private func transformByKeyWrap(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(ReturnValue) -> Int {
-    let aes = try key.aes
+    guard let aes = try key?.aes else { throw .operationNotInitialized }
     let iv: [UInt8] = if case .iv(let iv) = parameters { iv.array } else { [] }
     let number = iv.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     let value64: UInt64? = iv.isEmpty ? nil : number

@@ -12,20 +12,20 @@ import Wire
 /// nature (raw RSA, ECDSA over a digest, EdDSA, key wrap) gather their parts.
 public struct Operation: ~Copyable {
   public let function: KeyFunction
-  /// CKA_ALWAYS_AUTHENTICATE and the like are decided before an operation exists; it holds the key it was given.
-  public let key: CryptographicKey
-  /// Of the mechanisms whose end needs them; the others' are in their state.
-  private let schemeParameters: SchemeParameters?
+  /// Whether it holds input, or what that yields, in memory: `heldByteCount`.
+  public let holdsInput: Bool
+  /// Whether the operation withholds its output until its end, so that `finishWithheld` serves it.
+  public let withholdsOutput: Bool
   private let family: MechanismFamily
+  /// Of the mechanisms that work at the end alone. The others hold the one key that they work with in their state.
+  private let scheme: Scheme?
   private let state: State
   /// In the state `cipher`.
   private var cipher: CipherOperation?
   /// The computation of a MAC, in the state `authentication`.
   private var code: MessageAuthenticationCode?
-  /// How much a counter takes before it would wrap; nil when nothing bounds it.
-  private var bytesLeft: UInt64?
-  /// The digest that is signed, once it is computed: a signature that found no room is asked for again.
-  private var finishedDigest: [UInt8]?
+  /// How much a counter takes before it would wrap; the largest number when nothing bounds it.
+  private var bytesLeft: UInt64
 
   private enum State {
     /// Output follows input.
@@ -41,12 +41,16 @@ public struct Operation: ~Copyable {
 
   /// Begins an operation with a key that `KeyPolicy.check` has admitted for it.
   public init(
-    function: KeyFunction, mechanism: borrowing Mechanism, facts: borrowing MechanismFacts, key: CryptographicKey
+    function: KeyFunction, mechanism: borrowing Mechanism, facts: borrowing MechanismFacts,
+    key: __shared CryptographicKey
   ) throws(ReturnValue) {
     let state: State
     var cipher: CipherOperation?
     var code: MessageAuthenticationCode?
-    var bytesLeft: UInt64?
+    var bytesLeft = UInt64.max
+    var scheme: Scheme?
+    var holdsInput = false
+    var withholdsOutput = false
     switch facts.family {
     case .hmac(let hash, let isGeneral):
       state = .authentication(
@@ -57,12 +61,16 @@ public struct Operation: ~Copyable {
       code = try Self.code(function, try key.authenticationKey(nil))
     case .rsaPKCS(let hash?), .rsaPSS(let hash?), .ecdsa(let hash?):
       state = .digest(try folding(function) { () throws(CryptoError) in try Digest(hash) })
+      scheme = Scheme(key, facts.family.endNeedsParameters ? mechanism.parameters : .none)
     case .rsaPKCS, .rsaPSS, .ecdsa, .rsaRaw, .rsaOAEP, .edDSA, .aesKeyWrap, .aesKeyWrapPadded:
       state = .gathered(GatheredBytes())
+      scheme = Scheme(key, facts.family.endNeedsParameters ? mechanism.parameters : .none)
+      holdsInput = true
     case let family:
       cipher = try Self.cipher(function, mechanism.parameters, family, try key.aes)
       if function != .encrypt, case .gcm(_, _, let tagBitCount) = mechanism.parameters, let begun = cipher.take() {
         state = .withheld(WithheldPlaintext(begun, tagByteCount: Int(tagBitCount / 8)))
+        (holdsInput, withholdsOutput) = (true, true)
       } else {
         state = .cipher
       }
@@ -73,9 +81,10 @@ public struct Operation: ~Copyable {
       }
     }
     self.function = function
-    self.key = key
+    self.holdsInput = holdsInput
+    self.withholdsOutput = withholdsOutput
     family = facts.family
-    schemeParameters = facts.family.endNeedsParameters ? SchemeParameters(mechanism.parameters) : nil
+    self.scheme = scheme
     self.state = state
     self.cipher = cipher
     self.code = code
@@ -83,9 +92,9 @@ public struct Operation: ~Copyable {
   }
 
   private static func code(
-    _ function: KeyFunction, _ key: MessageAuthenticationKey
+    _ function: KeyFunction, _ key: consuming MessageAuthenticationKey
   ) throws(ReturnValue) -> MessageAuthenticationCode {
-    do throws(CryptoError) { return try key.begin() } catch { throw error.returnValue(of: function) }
+    do throws(CryptoError) { return try MessageAuthenticationCode(key) } catch { throw error.returnValue(of: function) }
   }
 
   private static func macByteCount(_ parameters: MechanismParameters) throws(ReturnValue) -> Int {
@@ -129,11 +138,11 @@ public struct Operation: ~Copyable {
     throw .mechanismInvalid
   }
 
-  /// The bytes of so many counter blocks, or nil when no caller can have as many: the counter may not run into the part
-  /// of the block that is the nonce (CK_AES_CTR_PARAMS).
-  private static func bytes(ofBlocks blocks: UInt64) -> UInt64? {
+  /// The bytes of so many counter blocks, or more than any caller can have: the counter may not run into the part of the
+  /// block that is the nonce (CK_AES_CTR_PARAMS).
+  private static func bytes(ofBlocks blocks: UInt64) -> UInt64 {
     let (bytes, overflow) = blocks.multipliedReportingOverflow(by: 16)
-    return overflow ? nil : bytes
+    return overflow ? .max : bytes
   }
 
   // MARK: Counts
@@ -161,7 +170,7 @@ public struct Operation: ~Copyable {
   public var heldByteCount: Int {
     switch state {
     case .withheld(let plaintext): plaintext.heldByteCount
-    case .gathered(let bytes): bytes.count + (schemeParameters?.byteCount ?? 0)
+    case .gathered(let bytes): bytes.count + (scheme?.byteCount ?? 0)
     case .cipher, .authentication, .digest: 0
     }
   }
@@ -172,6 +181,14 @@ public struct Operation: ~Copyable {
     _ function: KeyFunction, _ mechanism: borrowing Mechanism, _ facts: MechanismFacts, _ key: KeyDescription,
     inputByteCount count: Int
   ) -> Int {
+    outputByteCount(function, mechanism, facts, keySize: key.size, inputByteCount: count)
+  }
+
+  /// The same by the size in the key's description.
+  public static func outputByteCount(
+    _ function: KeyFunction, _ mechanism: borrowing Mechanism, _ facts: MechanismFacts, keySize: UInt32,
+    inputByteCount count: Int
+  ) -> Int {
     let encrypts = function == .encrypt
     switch facts.family {
     case .hmac(let hash, let isGeneral):
@@ -180,8 +197,8 @@ public struct Operation: ~Copyable {
     case .aesCMAC(let isGeneral):
       guard isGeneral, case .macByteCount(let byteCount) = mechanism.parameters else { return 16 }
       return Int(byteCount)
-    case .rsaPKCS, .rsaPSS, .rsaRaw, .rsaOAEP: return (Int(key.size) + 7) / 8
-    case .ecdsa: return 2 * ((Int(key.size) + 7) / 8)
+    case .rsaPKCS, .rsaPSS, .rsaRaw, .rsaOAEP: return (Int(keySize) + 7) / 8
+    case .ecdsa: return 2 * ((Int(keySize) + 7) / 8)
     case .edDSA: return 64
     case .aesCBCPad: return encrypts ? (count & ~15).saturatingAdd(16) : count
     case .aesGCM:
@@ -201,7 +218,7 @@ public struct Operation: ~Copyable {
   public func checkInput(byteCount: Int) throws(ReturnValue) {
     let fits =
       switch state {
-      case .cipher: bytesLeft.map { UInt64(byteCount) <= $0 } ?? true
+      case .cipher: UInt64(byteCount) <= bytesLeft
       case .gathered(let bytes): bytes.count.saturatingAdd(byteCount) <= longestGathered
       default: true
       }
@@ -218,7 +235,7 @@ public struct Operation: ~Copyable {
     case .cipher:
       try checkInput(byteCount: input.count)
       let count = try folding(function) { () throws(CryptoError) in try cipher?.update(input, into: output) ?? 0 }
-      if let left = bytesLeft { bytesLeft = left - UInt64(input.count) }
+      if bytesLeft != .max { bytesLeft -= UInt64(input.count) }
       return count
     case .withheld(let plaintext):
       try folding(function) { () throws(CryptoError) in try plaintext.update(input) }
@@ -250,17 +267,17 @@ public struct Operation: ~Copyable {
     case .authentication(let byteCount):
       guard output.count >= byteCount else { throw .bufferTooSmall }
       return try authenticationCode { (full: UnsafeRawBufferPointer) throws(ReturnValue) in
-        output.copyBytes(from: full.prefix(byteCount))
+        output.copyMemory(from: UnsafeRawBufferPointer(rebasing: full[..<byteCount]))
         return byteCount
       }
     case .digest(let digest):
       guard output.count >= finishByteCount else { throw .bufferTooSmall }
       let hash: [UInt8]
-      if let finishedDigest {
-        hash = finishedDigest
+      if let finished = scheme?.finishedDigest {
+        hash = finished
       } else {
         hash = try folding(function) { () throws(CryptoError) in try digest.finish() }
-        finishedDigest = hash
+        scheme?.finishedDigest = hash
       }
       return try hash.withRawBytes { (hash) throws(ReturnValue) in try sign(hash, into: output) }
     case .gathered(let bytes):
@@ -284,11 +301,12 @@ public struct Operation: ~Copyable {
     }
   }
 
-  /// Whether the operation withholds its output until its end, so that `finishWithheld` serves it.
-  public var withholdsOutput: Bool {
+  /// Whether the end reads what it has written: half an EdDSA signature is hashed for the other half, each round of a key wrap
+  /// works on the last one's result. Memory that somebody else can write is nothing for it.
+  public var readsOutputBack: Bool {
     switch state {
-    case .withheld: true
-    default: false
+    case .cipher, .authentication: false
+    case .withheld, .digest, .gathered: true
     }
   }
 
@@ -324,15 +342,23 @@ public struct Operation: ~Copyable {
 }
 
 extension Operation {
-  var parameters: MechanismParameters { schemeParameters?.parameters ?? .none }
+  var key: CryptographicKey? { scheme?.key }
+  var parameters: MechanismParameters { scheme?.parameters ?? .none }
   var mechanismFamily: MechanismFamily { family }
 }
 
-/// The parameters of a padding or wrapping scheme, apart from the operation, which is moved about and has to be small.
-private final class SchemeParameters {
+/// What a mechanism that works at the end alone keeps for that, apart from the operation, which is moved about and has to be
+/// small.
+private final class Scheme {
+  let key: CryptographicKey
   let parameters: MechanismParameters
+  /// The digest that is signed, once it is computed: a signature that found no room is asked for again.
+  var finishedDigest: [UInt8]?
 
-  init(_ parameters: MechanismParameters) { self.parameters = parameters }
+  init(_ key: CryptographicKey, _ parameters: MechanismParameters) {
+    self.key = key
+    self.parameters = parameters
+  }
 
   /// Bytes of what may be of any length.
   var byteCount: Int { if case .oaep(_, _, let label) = parameters { label.count } else { 0 } }

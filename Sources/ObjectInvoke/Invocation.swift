@@ -16,28 +16,25 @@ public struct Invocation: ~Copyable {
   // Client and path are not counted: whoever makes an invocation holds both for as long as it lives, and counting them
   // costs as much as the whole crossing.
   public unowned(unsafe) let client: ClientEnvironment
-  /// The length of the whole input in bytes, as the client announced it; it may send less and go away.
-  public let inputByteCount: UInt64
-  /// The room the client has for output, in bytes.
-  public let outputCapacity: UInt64
+  /// Its bulk data.
+  public var bulk: InvocationBulk
   /// The descriptors that came with the invocation, to be taken. Only an invocation over the control socket has any.
   public var descriptors = DescriptorList()
   /// The descriptors that go with the reply. Refused with EINVAL unless the invocation came over the control socket.
   public var replyDescriptors = DescriptorList()
-  let path: Unmanaged<BulkPath>
 
+  /// The length of the whole input in bytes, as the client announced it; it may send less and go away.
+  public var inputByteCount: UInt64 { bulk.inputByteCount }
+  /// The room the client has for output, in bytes.
+  public var outputCapacity: UInt64 { bulk.outputCapacity }
   /// The number of input bytes that `nextInput` has not lent yet.
-  public var inputRemaining: UInt64 { path.lend { $0.inputRemaining } }
+  public var inputRemaining: UInt64 { bulk.inputRemaining }
   /// The number of output bytes that were committed.
-  public var outputByteCount: UInt64 { path.lend { $0.outputByteCount } }
+  public var outputByteCount: UInt64 { bulk.outputByteCount }
 
-  /// Lends the next piece of the input, at most `atMost` bytes, where it lies; empty at the end. Waits for the client
-  /// to send it. Valid until the next call, and no longer than the invocation.
+  /// `InvocationBulk.nextInput`.
   public mutating func nextInput(atMost: Int = .max) throws(InvocationError) -> UnsafeRawBufferPointer {
-    try path.lend { (path) throws(InvocationError) in
-      guard atMost > 0, path.inputRemaining > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-      return try path.nextInput(atMost: atMost)
-    }
+    try bulk.nextInput(atMost: atMost)
   }
 
   /// Copies the rest of the input into memory of this process.
@@ -57,6 +54,49 @@ public struct Invocation: ~Copyable {
     return copy
   }
 
+  /// `InvocationBulk.reserveOutput`.
+  public mutating func reserveOutput(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
+    try bulk.reserveOutput(count)
+  }
+
+  /// `InvocationBulk.commitOutput`.
+  public mutating func commitOutput(_ count: Int) throws(InvocationError) { try bulk.commitOutput(count) }
+
+  /// Appends `bytes`, of any length, to the output.
+  public mutating func writeOutput(_ bytes: UnsafeRawBufferPointer) throws(InvocationError) {
+    var position = 0
+    while position < bytes.count {
+      let count = min(bytes.count - position, ChannelLayout.chunkByteCount)
+      let room = try reserveOutput(count)
+      room.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[position..<position + count]))
+      try commitOutput(count)
+      position += count
+    }
+  }
+}
+
+/// The input and output of one invocation, as `Invocation` describes them; good as long as that.
+public struct InvocationBulk {
+  let path: Unmanaged<BulkPath>
+  /// The length of the whole input in bytes, as the client announced it; it may send less and go away.
+  public let inputByteCount: UInt64
+  /// The room the client has for output, in bytes.
+  public let outputCapacity: UInt64
+
+  /// The number of input bytes that `nextInput` has not lent yet.
+  public var inputRemaining: UInt64 { path.lend { $0.inputRemaining } }
+  /// The number of output bytes that were committed.
+  public var outputByteCount: UInt64 { path.lend { $0.outputByteCount } }
+
+  /// Lends the next piece of the input, at most `atMost` bytes, where it lies; empty at the end. Waits for the client
+  /// to send it. Valid until the next call, and no longer than the invocation.
+  public mutating func nextInput(atMost: Int = .max) throws(InvocationError) -> UnsafeRawBufferPointer {
+    try path.lend { (path) throws(InvocationError) in
+      guard atMost > 0, path.inputRemaining > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+      return try path.nextInput(atMost: atMost)
+    }
+  }
+
   /// The most bytes that one `reserveOutput` can ask for.
   public static let outputReserveLimit = ChannelLayout.ringByteCount / 2
 
@@ -66,7 +106,7 @@ public struct Invocation: ~Copyable {
   ///
   /// - Parameter count: up to `outputReserveLimit`.
   public mutating func reserveOutput(_ count: Int) throws(InvocationError) -> UnsafeMutableRawBufferPointer {
-    guard count >= 0, count <= Invocation.outputReserveLimit else { throw .outputFull }
+    guard count >= 0, count <= Self.outputReserveLimit else { throw .outputFull }
     if count == 0 { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
     return try path.lend { (path) throws(InvocationError) in try path.reserveOutput(count) }
   }
@@ -82,18 +122,6 @@ public struct Invocation: ~Copyable {
       path.reservedByteCount = 0
       path.outputByteCount = total
       path.commitOutput(count)
-    }
-  }
-
-  /// Appends `bytes`, of any length, to the output.
-  public mutating func writeOutput(_ bytes: UnsafeRawBufferPointer) throws(InvocationError) {
-    var position = 0
-    while position < bytes.count {
-      let count = min(bytes.count - position, ChannelLayout.chunkByteCount)
-      let room = try reserveOutput(count)
-      room.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[position..<position + count]))
-      try commitOutput(count)
-      position += count
     }
   }
 }

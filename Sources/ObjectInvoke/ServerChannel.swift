@@ -232,16 +232,24 @@ final class ServerChannel: BulkPath, @unchecked Sendable {
       return reply(errno: 0)
     }
     findObject(header.object)
-    // Held by `knownObject`, which only this thread changes: not counted for each invocation.
-    unowned(unsafe) let known = knownObject
-    guard header.operation != ObjectReference.retain, let object = known else { return reply(errno: EINVAL) }
+    guard header.operation != ObjectReference.retain, let object = knownObject.take() else {
+      return reply(errno: EINVAL)
+    }
+    invoke(object, header, message)
+    // Moved out and back: no reference is counted.
+    knownObject = object
+  }
+
+  @inline(__always)
+  private func invoke(_ object: any InvocableObject, _ header: Header, _ message: UnsafeRawBufferPointer) {
     var call = Invocation(
       request: WireReader(message),
       reply: WireWriter(
         into: UnsafeMutableRawBufferPointer(start: replyBuffer, count: ChannelLayout.inlineByteCount),
         limit: ChannelLayout.messageByteLimit, account: client.environment.privateBytes),
-      client: client.environment, inputByteCount: header.inputByteCount, outputCapacity: header.outputCapacity,
-      path: .passUnretained(self))
+      client: client.environment,
+      bulk: InvocationBulk(
+        path: .passUnretained(self), inputByteCount: header.inputByteCount, outputCapacity: header.outputCapacity))
     do {
       let result = try object.invoke(header.operation, &call)
       if call.reply.overflowed { return reply(errno: EMSGSIZE) }

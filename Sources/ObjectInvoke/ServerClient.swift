@@ -220,8 +220,9 @@ final class ServerClient: Sendable {
     var call = Invocation(
       request: WireReader(UnsafeRawBufferPointer(rebasing: payload[..<messageByteCount])),
       reply: WireWriter(limit: ChannelLayout.messageByteLimit, account: environment.privateBytes),
-      client: environment, inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity,
-      path: .passUnretained(path))
+      client: environment,
+      bulk: InvocationBulk(
+        path: .passUnretained(path), inputByteCount: head.bulkByteCount, outputCapacity: head.outputCapacity))
     call.descriptors = descriptors
     do {
       answer.result = try object.invoke(head.operation, &call)

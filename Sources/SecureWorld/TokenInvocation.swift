@@ -42,37 +42,31 @@ final class TokenInvocation: InvocableObject {
   func released() { token.clientGone(client.id) }
 
   private func perform(_ operation: TokenOperation, _ call: inout Invocation) -> UInt32 {
-    var request = call.request
-    // The reply is taken out of the invocation, so that the token can write it while it moves bulk data.
-    var reply = WireWriter()
-    swap(&reply, &call.reply)
-    let value = withUnsafeMutablePointer(to: &call) { call in
-      var bulk = InvocationBulk(call: call)
-      return token.invoke(operation: operation, client: client, request: &request, reply: &reply, bulk: &bulk)
-    }
-    swap(&reply, &call.reply)
+    var bulk = TokenBulk(bulk: call.bulk)
+    let value = token.invoke(
+      operation: operation, client: client, request: &call.request, reply: &call.reply, bulk: &bulk)
     return UInt32(truncatingIfNeeded: value.rawValue)
   }
 }
 
 /// The bulk data of an invocation, as the token service moves it. Lives within one call.
-private struct InvocationBulk: BulkTransfer, ~Copyable {
-  let call: UnsafeMutablePointer<Invocation>
+private struct TokenBulk: BulkTransfer, ~Copyable {
+  var bulk: InvocationBulk
 
-  var inputByteCount: UInt64 { call.pointee.inputByteCount }
-  var outputCapacity: UInt64 { call.pointee.outputCapacity }
-  var outputByteCount: UInt64 { call.pointee.outputByteCount }
+  var inputByteCount: UInt64 { bulk.inputByteCount }
+  var outputCapacity: UInt64 { bulk.outputCapacity }
+  var outputByteCount: UInt64 { bulk.outputByteCount }
 
   mutating func nextInput(atMost count: Int) throws(ReturnValue) -> UnsafeRawBufferPointer {
-    do { return try call.pointee.nextInput(atMost: count) } catch { throw error.returnValue }
+    do { return try bulk.nextInput(atMost: count) } catch { throw error.returnValue }
   }
 
   mutating func reserveOutput(_ count: Int) throws(ReturnValue) -> UnsafeMutableRawBufferPointer {
-    do { return try call.pointee.reserveOutput(count) } catch { throw error.returnValue }
+    do { return try bulk.reserveOutput(count) } catch { throw error.returnValue }
   }
 
   mutating func commitOutput(_ count: Int) throws(ReturnValue) {
-    do { try call.pointee.commitOutput(count) } catch { throw error.returnValue }
+    do { try bulk.commitOutput(count) } catch { throw error.returnValue }
   }
 }
 

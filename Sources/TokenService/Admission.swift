@@ -28,9 +28,8 @@ struct Intention: Equatable {
 /// key is asked for at the object's material each time.
 final class Admission: Sendable {
   let intention: Intention
-  let facts: MechanismFacts
-  let key: Object
-  let description: KeyDescription
+  let facts: AdmittedKey.Facts
+  let material: KeyMaterial?
   /// The token's number when the key was looked up.
   let objectChanges: UInt64
 
@@ -39,12 +38,34 @@ final class Admission: Sendable {
     guard let description = key.description else { throw .keyHandleInvalid }
     // Not only decryption: CTR encrypts as it decrypts, CMAC and ECB give the block cipher itself.
     if key.isRestricted { throw .keyFunctionNotPermitted }
-    facts = try KeyPolicy.check(
+    let mechanism = try KeyPolicy.check(
       description, intention.mechanism, for: intention.function.mechanismFlag, usage: intention.function.usage)
+    facts = AdmittedKey.Facts(
+      mechanism: mechanism, keySize: description.size, isPrivate: key.isPrivate, asksForPIN: key.asksForPIN)
     self.intention = intention
-    self.key = key
-    self.description = description
+    material = key.material
     self.objectChanges = objectChanges
+  }
+}
+
+/// A key that a client may do something with, and what an operation has to know of it.
+struct AdmittedKey: ~Copyable {
+  /// What was decided.
+  struct Facts {
+    let mechanism: MechanismFacts
+    /// As in `KeyDescription`.
+    let keySize: UInt32
+    let isPrivate: Bool
+    /// Whether each use of the key has to be authorised.
+    let asksForPIN: Bool
+  }
+
+  let key: CryptographicKey
+  let facts: Facts
+
+  init(_ key: consuming CryptographicKey, _ facts: Facts) {
+    self.key = key
+    self.facts = facts
   }
 }
 
@@ -58,12 +79,15 @@ struct Admissions {
     return Int(truncatingIfNeeded: (bits &* 0x9E37_79B9_7F4A_7C15) >> 61)
   }
 
-  /// The admission, if it is kept and the token's objects are what they were.
-  func find(_ intention: Intention, objectChanges: UInt64) -> Admission? {
-    guard let admission = kept[Self.place(intention)], admission.objectChanges == objectChanges,
-      admission.intention == intention
-    else { return nil }
-    return admission
+  /// What is admitted, if that is kept, the token's objects are what they were and the key is at hand.
+  func find(_ intention: Intention, objectChanges: UInt64) -> AdmittedKey? {
+    // Held by its place, which the caller's lock guards: not counted for each operation.
+    guard let place = kept[Self.place(intention)].map({ Unmanaged.passUnretained($0) }) else { return nil }
+    let key = place._withUnsafeGuaranteedRef { admission in
+      admission.objectChanges == objectChanges && admission.intention == intention ? admission.material?.key : nil
+    }
+    guard let key else { return nil }
+    return AdmittedKey(key, place._withUnsafeGuaranteedRef { $0.facts })
   }
 
   mutating func keep(_ admission: Admission) {
@@ -78,34 +102,34 @@ struct Admissions {
 }
 
 extension Token {
-  /// Bytes of the attributes of a key whose admission is kept.
-  private static let longestKept = 1 << 14
-
-  /// That the client may do what it intends in this session, which is noted with it. Throws what forbids it.
-  func admission(
+  /// The key, if the client may do what it intends in this session, which is noted with it. Throws what forbids it.
+  @inline(__always)
+  func admit(
     _ intention: Intention, _ client: Client, in session: SessionReference
-  ) throws(ReturnValue) -> Admission {
-    let kept = try client.withState { (state) throws(ReturnValue) -> Admission? in
+  ) throws(ReturnValue) -> AdmittedKey {
+    let kept = try client.withState { (state) throws(ReturnValue) -> AdmittedKey? in
       try state.note(session)
       return state.admissions.find(intention, objectChanges: objectChanges.current)
     }
-    if let kept { return kept }
-    return try admissionAnew(intention, client)
+    switch consume kept {
+    case .some(let kept): return kept
+    case .none: return try admitAnew(intention, client)
+    }
   }
 
   @inline(never)
-  private func admissionAnew(_ intention: Intention, _ client: Client) throws(ReturnValue) -> Admission {
+  private func admitAnew(_ intention: Intention, _ client: Client) throws(ReturnValue) -> AdmittedKey {
     // Read before the objects: a decision that a change overtakes is not good for another operation.
     let (changes, role, own) = client.reading { ($0.changes, $0.role, $0.objects[intention.key]) }
     let objectChanges = objectChanges.current
-    guard let key = own ?? reading({ $0.objects[intention.key] }), !key.isPrivate || role == .user else {
+    guard let object = own ?? reading({ $0.objects[intention.key] }), !object.isPrivate || role == .user else {
       throw .keyHandleInvalid
     }
-    let admission = try Admission(intention, key, objectChanges: objectChanges)
-    // A key that asks for the PIN asks each time. What is kept keeps the object, also when that has been destroyed.
-    if !key.asksForPIN, key.attributes.encoded.count <= Self.longestKept {
+    let admission = try Admission(intention, object, objectChanges: objectChanges)
+    // A key that asks for the PIN asks each time.
+    if !admission.facts.asksForPIN {
       client.reading { if $0.changes == changes { $0.keep(admission) } }
     }
-    return admission
+    return AdmittedKey(try key(of: object), admission.facts)
   }
 }

@@ -126,6 +126,8 @@ final class ObjectSchema: Sendable {
   let rules: [AttributeRule]
   /// The rules' types alone, which are searched often.
   private let types: [UInt32]
+  /// The place of the rule for each type below `directTypes`, from 1; 0 where there is none.
+  private let direct: [UInt8]
   /// The entries of what an object has when the template is silent, in the order of the rules.
   let defaults: [UInt8]
   /// Where in them that of each rule begins, and the end.
@@ -147,8 +149,16 @@ final class ObjectSchema: Sendable {
     }
     let rules = byType.values.sorted { $0.type.rawValue < $1.type.rawValue }
     precondition(rules.count <= RulePlaces.bitWidth, "each rule has a bit")
+    precondition(
+      rules.allSatisfy { !$0.footnotes.contains(.secret) || $0.defaultValue.bytes == nil },
+      "what is secret is not among the attributes, nor is a default of it")
     self.rules = rules
     types = rules.map(\.type.rawValue)
+    var direct = [UInt8](repeating: 0, count: Self.directTypes)
+    for (place, rule) in rules.enumerated() where rule.type.rawValue < UInt32(Self.directTypes) {
+      direct[Int(rule.type.rawValue)] = UInt8(place + 1)
+    }
+    self.direct = direct
     func places(_ footnote: AttributeFootnotes) -> RulePlaces {
       rules.indices.reduce(0) { rules[$1].footnotes.contains(footnote) ? $0 | 1 << RulePlaces($1) : $0 }
     }
@@ -171,7 +181,15 @@ final class ObjectSchema: Sendable {
   func rule(for type: AttributeType) -> AttributeRule? { place(of: type).map { rules[$0] } }
 
   /// Where the rule for a type is among the rules.
-  func place(of type: AttributeType) -> Int? { types.place(of: type.rawValue) { $0 } }
+  @inline(__always)
+  func place(of type: AttributeType) -> Int? {
+    guard type.rawValue < UInt32(direct.count) else { return types.place(of: type.rawValue) { $0 } }
+    let place = Int(direct[Int(type.rawValue)])
+    return place == 0 ? nil : place - 1
+  }
+
+  /// Most types of the specification are below.
+  private static let directTypes = 0x400
 
   /// What a template for an object that comes to be so must give.
   func required(at origin: ObjectOrigin) -> RulePlaces { required[origin.rawValue] }

@@ -19,11 +19,12 @@ struct AttributeSet: Sendable, Equatable {
     self.encoded = encoded
   }
 
-  /// `byteCount` bytes of entries that `write` puts down in order; there is room for one more number than that.
+  /// `byteCount` bytes of entries that `write` puts down in order.
   init(byteCount: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) {
-    encoded = [UInt8](unsafeUninitializedCapacity: byteCount + 16) { memory, count in
-      write(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: memory[..<byteCount])))
-      count = byteCount
+    // By way of the stack: the initialiser of an array that is filled in place looks its generic type up each time.
+    encoded = withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 8) { memory in
+      write(memory)
+      return [UInt8](UnsafeRawBufferPointer(memory))
     }
   }
 
@@ -144,6 +145,12 @@ extension AttributeSet {
 
   mutating func set(_ type: AttributeType, _ value: UInt) {
     withUnsafeBytes(of: value.littleEndian) { set(type, $0) }
+  }
+
+  /// Overwrites bytes of a value, from `position` of the entries on.
+  @inline(__always)
+  mutating func overwrite(at position: Int, with value: UnsafeRawBufferPointer) {
+    encoded.withUnsafeMutableBytes { UnsafeMutableRawBufferPointer(rebasing: $0[position...]).copyMemory(from: value) }
   }
 
   /// Puts the entry in its place: over the one that is there when both are as long.

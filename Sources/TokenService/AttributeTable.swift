@@ -108,7 +108,7 @@ enum AttributeTable {
     AttributeRule(.wrapTemplate, .template),
     AttributeRule(
       .value, .bytes, [.requiredAtCreate, .forbiddenAtGenerate, .forbiddenAtUnwrap, .secret]),
-    AttributeRule(.valueLen, .ulong, [.forbiddenAtCreate, .requiredAtGenerate]),
+    AttributeRule(.valueLen, .ulong, [.forbiddenAtCreate, .requiredAtGenerate], default: .computed(8)),
   ]
 
   /// CKA_X = true where the key type is for X and the template is silent.

@@ -108,7 +108,8 @@ public final class Client: Sendable {
     state = Mutex(State(byteLimit: byteLimit, sessionCounts, logins))
   }
 
-  func withState<R>(_ body: (inout State) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
+  @inline(__always)
+  func withState<R: ~Copyable>(_ body: (inout State) throws(ReturnValue) -> R) throws(ReturnValue) -> R {
     let result: Result<R, ReturnValue> = state.withLock { state in
       do throws(ReturnValue) {
         return .success(try body(&state))
@@ -141,7 +142,15 @@ public final class Client: Sendable {
 }
 
 extension Client.State {
-  /// Puts the session objects among new ones in place, or none of them: CKR_DEVICE_MEMORY past the client's limits.
+  /// Puts a new session object in place: CKR_DEVICE_MEMORY past the client's limits.
+  mutating func insert(_ new: Object) throws(ReturnValue) {
+    let byteCount = objectByteCount + new.byteCount
+    guard objects.count < Client.objectLimit, byteCount <= byteLimit else { throw .deviceMemory }
+    objectByteCount = byteCount
+    objects.insertNew(new)
+  }
+
+  /// The same of the session objects among new ones, all or none.
   mutating func insert(_ new: [Object]) throws(ReturnValue) {
     var byteCount = objectByteCount
     for object in new where !object.isToken { byteCount += object.byteCount }
@@ -149,7 +158,7 @@ extension Client.State {
       throw .deviceMemory
     }
     objectByteCount = byteCount
-    for object in new where !object.isToken { objects.insert(object) }
+    for object in new where !object.isToken { objects.insertNew(object) }
   }
 
   mutating func remove(_ handle: UInt64) {

@@ -25,47 +25,48 @@ enum KeyCodec {
       return nil
     case .publicKey:
       try completePublicKey(&draft.attributes, of: draft.schema)
-      setOrigin(&draft.attributes, generatedBy: nil)
+      setOrigin(&draft, generatedBy: nil)
       return nil
     case .privateKey:
       let secrets = draft.secrets
       let key = try PrivateKeyMaterial(draft.attributes) { type in secrets?.secret(type) }
-      setOrigin(&draft.attributes, generatedBy: nil)
+      setOrigin(&draft, generatedBy: nil)
       return try completePrivateKey(&draft.attributes, key)
     case .secretKey:
       guard let secrets = draft.secrets else { throw .templateIncomplete }
-      setOrigin(&draft.attributes, generatedBy: nil)
-      try completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
+      setOrigin(&draft, generatedBy: nil)
+      try completeSecretKey(&draft, secrets, wrongSize: .attributeValueInvalid)
       return secrets
     default: return nil
     }
   }
 
   /// CKA_LOCAL and its kin: of keys made here by a mechanism, else (nil) of keys that come from elsewhere.
-  static func setOrigin(_ attributes: inout AttributeSet, generatedBy mechanism: MechanismType?) {
-    attributes.set(.local, mechanism != nil)
-    attributes.set(.keyGenMechanism, mechanism.map { UInt($0.rawValue) } ?? Amount.unavailable)
-    guard attributes.ulong(.class) != ObjectClass.publicKey.rawValue else { return }
-    attributes.set(.alwaysSensitive, mechanism != nil && attributes.bool(.sensitive))
-    attributes.set(.neverExtractable, mechanism != nil && !attributes.bool(.extractable))
+  static func setOrigin(_ draft: inout ObjectDraft, generatedBy mechanism: MechanismType?) {
+    draft.put(.local, mechanism != nil)
+    draft.put(.keyGenMechanism, mechanism.map { UInt($0.rawValue) } ?? Amount.unavailable)
+    guard draft.schema.objectClass != .publicKey else { return }
+    draft.put(.alwaysSensitive, mechanism != nil && draft.bool(.sensitive))
+    draft.put(.neverExtractable, mechanism != nil && !draft.bool(.extractable))
   }
 
   /// Adds CKA_VALUE_LEN and, to what is not for one session alone, CKA_CHECK_VALUE, which `checkValue` computes of
   /// session objects when somebody asks. Throws `wrongSize` for a value that no key of the type has, and
   /// CKR_ATTRIBUTE_VALUE_INVALID for a check value of another key.
   static func completeSecretKey(
-    _ attributes: inout AttributeSet, _ secrets: SecretAttributes, of schema: ObjectSchema, wrongSize: ReturnValue
+    _ draft: inout ObjectDraft, _ secrets: SecretAttributes, wrongSize: ReturnValue
   ) throws(ReturnValue) {
-    guard let count = secrets.byteCount(.value), admits(count, schema.keyType) else { throw wrongSize }
-    attributes.set(.valueLen, UInt(count))
+    let keyType = draft.schema.keyType
+    guard let count = secrets.byteCount(.value), admits(count, keyType) else { throw wrongSize }
+    draft.put(.valueLen, UInt(count))
     // Three bytes of a function of a short secret tell the secret: none for what a restricted key unwrapped or will
     // be.
-    if attributes.bool(.strongroomRestrictedOutput) { return attributes.set(.checkValue, []) }
-    let given = attributes.bytes(.checkValue)
-    guard given?.isEmpty != true, given != nil || attributes.bool(.token) else { return }
-    let checkValue = try checkValue(of: secrets, schema.keyType)
+    if draft.bool(.strongroomRestrictedOutput) { return draft.attributes.set(.checkValue, []) }
+    let given = draft.gives(.checkValue) ? draft.attributes.bytes(.checkValue) : nil
+    guard given?.isEmpty != true, given != nil || draft.bool(.token) else { return }
+    let checkValue = try checkValue(of: secrets, keyType)
     guard given == nil || given == checkValue else { throw .attributeValueInvalid }
-    attributes.set(.checkValue, checkValue)
+    draft.attributes.set(.checkValue, checkValue)
   }
 
   static func admits(_ byteCount: Int, _ keyType: KeyType?) -> Bool {

@@ -4,10 +4,16 @@
 /// Products of 64 by 64 bits, their halves added without carry, as in wyhash and foldhash: a few instructions for a label,
 /// where `Hasher` takes hundreds. Not a cryptographic hash: what is found by it is compared.
 enum KeyedHash {
-  private static let first = UInt64.random(in: 0 ... .max)
-  private static let second = UInt64.random(in: 0 ... .max)
+  private static let seeds = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
+
+  /// The same of a number.
+  static func of(_ number: UInt64) -> UInt64 {
+    let (first, second) = seeds
+    return fold(fold(first ^ number, second), first)
+  }
 
   static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    let (first, second) = seeds
     var state = first
     var position = 0
     while bytes.count - position > 16 {

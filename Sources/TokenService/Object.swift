@@ -19,6 +19,8 @@ final class Object: Sendable {
   let objectClass: ObjectClass
   let isToken: Bool
   let isPrivate: Bool
+  /// CKA_DESTROYABLE.
+  let isDestroyable: Bool
   /// What its usage attributes and the rest permit; nil unless it is a key. Without the public parts.
   let description: KeyDescription?
   /// Of objects with values that are not revealed, and of all keys.
@@ -27,6 +29,8 @@ final class Object: Sendable {
   let session: UInt32?
   /// Bytes of memory for attributes and secrets, and a round sum for the rest.
   let byteCount: Int
+  /// By what it is found.
+  let indexKeys: ObjectIndex.Keys
 
   init(handle: UInt64, attributes: AttributeSet, material: KeyMaterial?, session: UInt32?) {
     self.handle = handle
@@ -34,10 +38,13 @@ final class Object: Sendable {
     self.material = material
     self.session = session
     byteCount = 256 + attributes.encoded.count + (material.map { KeyMaterial.ownByteCount + $0.byteCount } ?? 0)
-    objectClass = ObjectClass(rawValue: attributes.ulong(.class) ?? .max)
-    isToken = attributes.bool(.token)
-    isPrivate = attributes.bool(.private)
-    description = KeyDescription(of: attributes)
+    let summary = AttributeSummary(attributes)
+    objectClass = ObjectClass(rawValue: summary.objectClass ?? .max)
+    isToken = summary.usage.contains(.token)
+    isPrivate = summary.usage.contains(.isPrivate)
+    isDestroyable = summary.isDestroyable
+    indexKeys = summary.indexKeys
+    description = summary.description
   }
 
   /// The object after a change.
@@ -79,51 +86,120 @@ final class SessionHandles: Sendable {
   func next() -> UInt64 { ObjectHandles.ofSessionObject(count.wrappingAdd(1, ordering: .relaxed).oldValue) }
 }
 
-extension KeyDescription {
-  /// The facts about a key with these attributes; nil for what is no key. Reads them once.
-  init?(of attributes: AttributeSet) {
-    var objectClass: UInt?
-    var keyType: UInt?
-    var usage: KeyUsage = []
-    var size: UInt32 = 0
-    var allowedMechanisms: [MechanismType] = []
-    attributes.encoded.withUnsafeBytes { bytes in
-      var entries = AttributeEntries(bytes)
-      while let entry = entries.next() {
-        let isTrue = entry.value.count == 1 && bytes[entry.value.lowerBound] != 0
-        if entry.value.isEmpty || entry.value.count == 1 && !isTrue { continue }
-        switch entry.type {
-        case .class: objectClass = entries.ulong(entry)
-        case .keyType: keyType = entries.ulong(entry)
-        case .encrypt: if isTrue { usage.insert(.encrypt) }
-        case .decrypt: if isTrue { usage.insert(.decrypt) }
-        case .sign: if isTrue { usage.insert(.sign) }
-        case .verify: if isTrue { usage.insert(.verify) }
-        case .wrap: if isTrue { usage.insert(.wrap) }
-        case .unwrap: if isTrue { usage.insert(.unwrap) }
-        case .derive: if isTrue { usage.insert(.derive) }
-        case .private: if isTrue { usage.insert(.isPrivate) }
-        case .alwaysAuthenticate: if isTrue { usage.insert(.alwaysAuthenticate) }
-        case .strongroomRestrictedOutput: if isTrue { usage.insert(.restrictedOutput) }
-        case .token: if isTrue { usage.insert(.token) }
-        // Of each key one of the three.
-        case .modulus: size = UInt32(truncatingIfNeeded: bitCount(UnsafeRawBufferPointer(rebasing: bytes[entry.value])))
-        case .ecParams: size = Curve(parameters: [UInt8](bytes[entry.value]))?.fieldBitCount ?? 0
-        case .valueLen: size = UInt32(truncatingIfNeeded: entries.ulong(entry) ?? 0)
-        case .allowedMechanisms:
-          allowedMechanisms = ([UInt8](bytes[entry.value]).ulongs ?? []).compactMap {
-            UInt32(exactly: $0).map { MechanismType(rawValue: $0) }
-          }
-        default: break
+/// What an object is looked at for again and again, read out of its attributes once.
+private struct AttributeSummary {
+  private(set) var objectClass: UInt?
+  private var keyType: UInt?
+  private(set) var usage: KeyUsage = []
+  private(set) var isDestroyable = false
+  private var size: UInt32 = 0
+  private var allowedMechanisms: [MechanismType] = []
+  private(set) var indexKeys = ObjectIndex.Keys()
+
+  init(_ attributes: AttributeSet) {
+    let facts = Self.facts
+    attributes.withEntries { entries in
+      for entry in entries where !entry.value.isEmpty {
+        let type = entry.type.rawValue
+        let fact = type < UInt32(facts.count) ? facts[Int(type)] : Self.fact(of: entry.type)
+        if !fact.use.isEmpty {
+          if Self.isTrue(entries[entry]) { usage.formUnion(fact.use) }
+        } else if fact.other != .none {
+          take(fact.other, entries[entry])
         }
       }
     }
+  }
+
+  private mutating func take(_ fact: OtherFact, _ value: UnsafeRawBufferPointer) {
+    switch fact {
+    case .none: break
+    case .destroyable: isDestroyable = Self.isTrue(value)
+    case .class:
+      objectClass = Self.ulong(value)
+      indexKeys.note(.class, value)
+    case .id: indexKeys.note(.id, value)
+    case .label: indexKeys.note(.label, value)
+    case .keyType: keyType = Self.ulong(value)
+    // Of each key one of the three.
+    case .modulus: size = UInt32(truncatingIfNeeded: bitCount(value))
+    case .ecParams: size = Curve(parameters: [UInt8](value))?.fieldBitCount ?? 0
+    case .valueLen: size = UInt32(truncatingIfNeeded: Self.ulong(value) ?? 0)
+    case .allowedMechanisms:
+      allowedMechanisms = ([UInt8](value).ulongs ?? []).compactMap {
+        UInt32(exactly: $0).map { MechanismType(rawValue: $0) }
+      }
+    }
+  }
+
+  private static func isTrue(_ value: UnsafeRawBufferPointer) -> Bool { value.count == 1 && value[0] != 0 }
+
+  private static func ulong(_ value: UnsafeRawBufferPointer) -> UInt? {
+    value.count == 8 ? UInt(littleEndian: value.loadUnaligned(as: UInt.self)) : nil
+  }
+
+  /// The facts about a key; nil for what is no key. Without the public parts.
+  var description: KeyDescription? {
     guard let objectClass = objectClass.map({ ObjectClass(rawValue: $0) }),
       objectClass == .publicKey || objectClass == .privateKey || objectClass == .secretKey,
       let keyType = keyType.map({ KeyType(rawValue: $0) })
     else { return nil }
-    self.init(
+    return KeyDescription(
       objectClass: objectClass, keyType: keyType, usage: usage, size: size, allowedMechanisms: allowedMechanisms)
+  }
+
+  /// What an attribute tells: a use when it is true, or something else.
+  private struct Fact {
+    let use: KeyUsage
+    let other: OtherFact
+  }
+
+  private enum OtherFact {
+    case none, destroyable, `class`, id, label, keyType, modulus, ecParams, valueLen, allowedMechanisms
+  }
+
+  /// By type: most of the types are below, and most of those tell nothing.
+  private static let facts: [Fact] = (0..<0x400).map { fact(of: AttributeType(rawValue: $0)) }
+
+  private static func fact(of type: AttributeType) -> Fact {
+    let use: KeyUsage =
+      switch type {
+      case .encrypt: .encrypt
+      case .decrypt: .decrypt
+      case .sign: .sign
+      case .verify: .verify
+      case .wrap: .wrap
+      case .unwrap: .unwrap
+      case .derive: .derive
+      case .private: .isPrivate
+      case .alwaysAuthenticate: .alwaysAuthenticate
+      case .strongroomRestrictedOutput: .restrictedOutput
+      case .token: .token
+      default: []
+      }
+    let other: OtherFact =
+      switch type {
+      case .destroyable: .destroyable
+      case .class: .class
+      case .id: .id
+      case .label: .label
+      case .keyType: .keyType
+      case .modulus: .modulus
+      case .ecParams: .ecParams
+      case .valueLen: .valueLen
+      case .allowedMechanisms: .allowedMechanisms
+      default: .none
+      }
+    return Fact(use: use, other: other)
+  }
+}
+
+extension AttributeSet {
+  /// Whether an object with these attributes is a key.
+  var isKey: Bool {
+    guard let objectClass = ulong(.class).map({ ObjectClass(rawValue: $0) }) else { return false }
+    return (objectClass == .publicKey || objectClass == .privateKey || objectClass == .secretKey)
+      && ulong(.keyType) != nil
   }
 }
 

@@ -33,23 +33,29 @@ struct ObjectIndex {
 
   /// Keyed: clients choose the numbers of their sessions.
   private static func hash(session: UInt32) -> UInt32 {
-    withUnsafeBytes(of: session) { UInt32(truncatingIfNeeded: KeyedHash.of($0)) }
+    UInt32(truncatingIfNeeded: KeyedHash.of(UInt64(session)))
   }
 
   /// The hashes under which an object is found, in the order of `chains`. Empty values have none: they tell nothing.
   struct Keys {
     fileprivate var hashes: InlineArray<3, UInt32?> = [nil, nil, nil]
 
+    /// The attributes of the chains.
+    enum Kind: Int { case id, label, `class` }
+
+    init() {}
+
     init(_ attributes: AttributeSet) {
       attributes.withEntries { entries in
-        hashes = [Self.hash(.id, entries), Self.hash(.label, entries), Self.hash(.class, entries)]
+        for (kind, type) in [(Kind.id, AttributeType.id), (.label, .label), (.class, .class)] {
+          if let value = entries.range(of: type), !value.isEmpty { note(kind, entries[value]) }
+        }
       }
     }
 
-    /// Keyed: clients choose labels.
-    private static func hash(_ type: AttributeType, _ entries: AttributeEntries) -> UInt32? {
-      guard let value = entries.range(of: type), !value.isEmpty else { return nil }
-      return UInt32(truncatingIfNeeded: KeyedHash.of(entries[value]))
+    /// Adds a value that is not empty. Keyed: clients choose labels.
+    mutating func note(_ kind: Kind, _ value: UnsafeRawBufferPointer) {
+      hashes[kind.rawValue] = UInt32(truncatingIfNeeded: KeyedHash.of(value))
     }
   }
 
@@ -70,7 +76,7 @@ struct ObjectIndex {
       objects.append(object)
     }
     byHandle.insert(Self.hash(object.handle), position)
-    let keys = Keys(object.attributes)
+    let keys = object.indexKeys
     for index in chains.indices {
       if let hash = keys.hashes[index] { chains[index].insert(hash, position) }
     }
@@ -81,7 +87,7 @@ struct ObjectIndex {
   mutating func remove(_ handle: UInt64) -> Object? {
     guard let position = position(of: handle), let object = objects[Int(position)] else { return nil }
     byHandle.remove(Self.hash(handle), position)
-    let keys = Keys(object.attributes)
+    let keys = object.indexKeys
     for index in chains.indices {
       if let hash = keys.hashes[index] { chains[index].remove(hash, position) }
     }

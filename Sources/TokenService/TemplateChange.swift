@@ -24,7 +24,7 @@ struct TemplateChange {
         try check(rule, from: attributes, to: value)
         changed.set(rule.type, value)
       }
-      try TemplateReader.checkConsistency(changed)
+      try TemplateReader.checkConsistency(changed) { changed.bool($0) }
       return changed
     }
   }

@@ -1,13 +1,99 @@
 import CryptoCore
 import Cryptoki
 import TokenProtocol
+import Wire
 
 /// An object about to be made: checked attributes, defaults filled in, and what the template held of secrets.
+///
+/// As long as only `put` changes the attributes it is known where the default of each rule lies, and nothing is searched for.
 struct ObjectDraft {
   let schema: ObjectSchema
-  var attributes: AttributeSet
+  private var all: AttributeSet
+  /// The places of rules that a template gave a value for.
+  let given: RulePlaces
+  /// Those of the attributes that are not as long as the default is; nil when that is not known any more.
+  private var resized: RulePlaces?
   /// The values of footnote 7 that a template of C_CreateObject gave; nil when it gave none.
-  var secrets: SecretAttributes?
+  let secrets: SecretAttributes?
+
+  init(
+    schema: ObjectSchema, attributes: AttributeSet, given: RulePlaces, resized: RulePlaces, secrets: SecretAttributes?
+  ) {
+    self.schema = schema
+    all = attributes
+    self.given = given
+    self.resized = resized
+    self.secrets = secrets
+  }
+
+  var attributes: AttributeSet {
+    get { all }
+    _modify {
+      resized = nil
+      yield &all
+    }
+  }
+
+  /// Whether a template gave a value for the type.
+  func gives(_ type: AttributeType) -> Bool { schema.place(of: type).map { given & 1 << RulePlaces($0) != 0 } ?? false }
+
+  /// The value as a CK_BBOOL; an absent one is false.
+  func bool(_ type: AttributeType) -> Bool {
+    if let position = position(of: type, byteCount: 1) { return all.encoded[position] != 0 }
+    return schema.place(of: type) != nil && all.bool(type)
+  }
+
+  /// Sets a value in the place of its default.
+  mutating func put(_ type: AttributeType, _ value: Bool) {
+    withUnsafeBytes(of: UInt8(value ? 1 : 0)) { put(type, $0) }
+  }
+
+  /// Sets a value in the place of its default.
+  mutating func put(_ type: AttributeType, _ value: UInt) {
+    withUnsafeBytes(of: value.littleEndian) { put(type, $0) }
+  }
+
+  @inline(__always)
+  private mutating func put(_ type: AttributeType, _ value: UnsafeRawBufferPointer) {
+    guard let position = position(of: type, byteCount: value.count) else { return attributes.set(type, value) }
+    all.overwrite(at: position, with: value)
+  }
+
+  /// Where the value of a type lies, if it is as long as its default and that is `byteCount` bytes.
+  @inline(__always)
+  private func position(of type: AttributeType, byteCount: Int) -> Int? {
+    guard let resized, let place = schema.place(of: type), resized & 1 << RulePlaces(place) == 0,
+      schema.defaultRange(place).count == 8 + byteCount
+    else { return nil }
+    return all.withEntries { entries in
+      var moved = 0
+      for before in Places(resized & (1 << RulePlaces(place) - 1)) {
+        let range = schema.defaultRange(before)
+        moved += entries.byteCount(at: range.lowerBound + moved) - range.count
+      }
+      return schema.defaultStarts[place] + moved + 8
+    }
+  }
+}
+
+extension AttributeEntries {
+  /// The bytes of the entry that begins at `position`.
+  fileprivate func byteCount(at position: Int) -> Int {
+    8 + Int(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)) >> 32)
+  }
+}
+
+/// The places of rules, ascending.
+private struct Places: Sequence, IteratorProtocol {
+  private var left: RulePlaces
+
+  init(_ places: RulePlaces) { left = places }
+
+  mutating func next() -> Int? {
+    guard left != 0 else { return nil }
+    defer { left &= left - 1 }
+    return left.trailingZeroBitCount
+  }
 }
 
 /// The one reading of templates: every function that makes an object comes through here (PKCS#11 3.2, 4.1).
@@ -19,16 +105,19 @@ struct TemplateReader {
   /// What a template gives, by the place of the rule: values lent from it, in the form in which they are stored.
   private struct Given {
     var places: RulePlaces = 0
-    var values: [UnsafeRawBufferPointer]
+    /// Those of them that are among the attributes and not as long as the default.
+    var resized: RulePlaces = 0
+    /// At the places.
+    let values: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     /// Of values that are templates, the entries in order.
     var templates: [(place: Int, value: AttributeSet)] = []
     /// Bytes that the attributes will have which are not secret, and those that are.
     var byteCount: Int
     var secretByteCount = 0
 
-    init(_ schema: ObjectSchema) {
-      values = Array(repeating: UnsafeRawBufferPointer(start: nil, count: 0), count: schema.rules.count)
+    init(_ schema: ObjectSchema, _ values: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>) {
       byteCount = schema.defaults.count
+      self.values = values
     }
   }
 
@@ -43,14 +132,18 @@ struct TemplateReader {
     try template.withEntries { (template) throws(ReturnValue) in
       try imposed.withEntries { (imposed) throws(ReturnValue) in
         let schema = try schema(of: template, imposed, implied: objectClass, subtype)
-        var given = Given(schema)
-        for entry in template { try take(entry.type.published, template[entry], by: schema, into: &given) }
-        for entry in imposed { try take(entry.type, imposed[entry], by: schema, into: &given) }
-        guard schema.required(at: origin) & ~given.places == 0 else { throw .templateIncomplete }
-        let draft = ObjectDraft(
-          schema: schema, attributes: attributes(given, by: schema), secrets: secrets(given, by: schema))
-        try Self.checkConsistency(draft.attributes)
-        return draft
+        return try withUnsafeTemporaryAllocation(of: UnsafeRawBufferPointer.self, capacity: schema.rules.count) {
+          (values) throws(ReturnValue) in
+          var given = Given(schema, values)
+          for entry in template { try take(entry.type.published, template[entry], by: schema, into: &given) }
+          for entry in imposed { try take(entry.type, imposed[entry], by: schema, into: &given) }
+          guard schema.required(at: origin) & ~given.places == 0 else { throw .templateIncomplete }
+          let draft = ObjectDraft(
+            schema: schema, attributes: attributes(given, by: schema), given: given.places, resized: given.resized,
+            secrets: secrets(given, by: schema))
+          try Self.checkConsistency(draft.attributes) { draft.bool($0) }
+          return draft
+        }
       }
     }
   }
@@ -73,18 +166,22 @@ struct TemplateReader {
       guard sameBytes(given.values[place], value) else { throw .templateInconsistent }
       return
     }
-    given.places |= 1 << RulePlaces(place)
-    given.values[place] = value
-    given.byteCount -= schema.defaultRange(place).count
+    let bit: RulePlaces = 1 << RulePlaces(place)
+    given.places |= bit
+    given.values.initializeElement(at: place, to: value)
+    if rule.footnotes.contains(.secret) {
+      given.secretByteCount += 8 + value.count
+      return
+    }
+    var byteCount = 8 + value.count
     if rule.kind == .template {
       let template = try Self.template(value)
-      given.byteCount += 8 + template.encoded.count
+      byteCount = 8 + template.encoded.count
       given.templates.append((place, template))
-    } else if rule.footnotes.contains(.secret) {
-      given.secretByteCount += 8 + value.count
-    } else {
-      given.byteCount += 8 + value.count
     }
+    let defaultByteCount = schema.defaultRange(place).count
+    if byteCount != defaultByteCount || rule.kind == .template { given.resized |= bit }
+    given.byteCount += byteCount - defaultByteCount
   }
 
   /// What was given, and the defaults between.
@@ -93,7 +190,7 @@ struct TemplateReader {
       var writer = EntryWriter(memory)
       schema.defaults.withUnsafeBytes { defaults in
         var next = 0
-        for place in Places(given.places) {
+        for place in Places(given.resized) {
           writer.put(UnsafeRawBufferPointer(rebasing: defaults[next..<schema.defaultStarts[place]]))
           next = schema.defaultStarts[place + 1]
           let rule = schema.rules[place]
@@ -101,11 +198,27 @@ struct TemplateReader {
             for template in given.templates where template.place == place {
               template.value.withEntries { writer.put(rule.type, $0.bytes) }
             }
-          } else if schema.secret & 1 << RulePlaces(place) == 0 {
+          } else {
             writer.put(rule.type, given.values[place])
           }
         }
         writer.put(UnsafeRawBufferPointer(rebasing: defaults[next...]))
+      }
+      // What is as long as its default stands where that would.
+      let entries = AttributeEntries(UnsafeRawBufferPointer(memory))
+      var moved = 0
+      for place in Places(given.places & ~schema.secret) {
+        let range = schema.defaultRange(place)
+        if given.resized & 1 << RulePlaces(place) != 0 {
+          moved += entries.byteCount(at: range.lowerBound + moved) - range.count
+        } else {
+          let value = given.values[place]
+          if value.count == 1 {
+            memory[range.lowerBound + moved + 8] = value[0]
+          } else {
+            memory.copy(value, at: range.lowerBound + moved + 8)
+          }
+        }
       }
     }
   }
@@ -117,19 +230,6 @@ struct TemplateReader {
       for place in Places(given.places & schema.secret) {
         writer.put(schema.rules[place].type, given.values[place])
       }
-    }
-  }
-
-  /// The places of rules, ascending.
-  private struct Places: Sequence, IteratorProtocol {
-    private var left: RulePlaces
-
-    init(_ places: RulePlaces) { left = places }
-
-    mutating func next() -> Int? {
-      guard left != 0 else { return nil }
-      defer { left &= left - 1 }
-      return left.trailingZeroBitCount
     }
   }
 
@@ -226,10 +326,14 @@ extension TemplateReader {
   }
 
   /// Refuses values that cannot stand together (4.1.1, rule 5).
-  static func checkConsistency(_ attributes: AttributeSet) throws(ReturnValue) {
-    if attributes.bool(.alwaysAuthenticate), !attributes.bool(.private) { throw .templateInconsistent }
-    if attributes.bool(.strongroomRestrictedOutput) {
-      guard attributes.bool(.sensitive), !attributes.bool(.extractable) else { throw .templateInconsistent }
+  ///
+  /// `bool` looks values of the attributes up.
+  static func checkConsistency(
+    _ attributes: AttributeSet, _ bool: (AttributeType) -> Bool
+  ) throws(ReturnValue) {
+    if bool(.alwaysAuthenticate), !bool(.private) { throw .templateInconsistent }
+    if bool(.strongroomRestrictedOutput) {
+      guard bool(.sensitive), !bool(.extractable) else { throw .templateInconsistent }
     }
     if attributes.ulong(.class) == ObjectClass.certificate.rawValue {
       guard (attributes.ulong(.certificateCategory) ?? 0) <= CertificateCategory.otherEntity.rawValue else {

@@ -100,10 +100,9 @@ public final class Token: Sendable {
 
   /// A token object as it is in memory.
   static func tokenObject(_ id: UInt64, _ attributes: AttributeSet, secrets: SecretAttributes?) -> Object {
-    let isKey = KeyDescription(of: attributes) != nil
-    return Object(
+    Object(
       handle: ObjectHandles.ofTokenObject(id), attributes: attributes,
-      material: isKey ? KeyMaterial(secrets) : nil, session: nil)
+      material: attributes.isKey ? KeyMaterial(secrets) : nil, session: nil)
   }
 
   // MARK: Looking up

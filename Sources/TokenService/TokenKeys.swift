@@ -19,17 +19,16 @@ extension Token {
     guard case .generateKey(let keyType) = facts.family else { throw .mechanismInvalid }
     let reader = TemplateReader(origin: .generate, isSecurityOfficer: entry.role == .securityOfficer)
     var draft = try reader.read(request.template, implied: .secretKey, keyType.rawValue)
-    try checkMayMake(draft.attributes, entry)
+    try checkMayMake(draft, entry)
     guard let count = draft.attributes.ulong(.valueLen).flatMap({ Int(exactly: $0) }),
       KeyCodec.admits(count, keyType)
     else { throw .attributeValueInvalid }
     let secrets = try computing { () throws(CryptoError) in
       try SecretAttributes(.value, count: count) { (value) throws(CryptoError) in try KeyReserve.fill(value) }
     }
-    KeyCodec.setOrigin(&draft.attributes, generatedBy: request.mechanism.type)
-    try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
-    return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
+    KeyCodec.setOrigin(&draft, generatedBy: request.mechanism.type)
+    try KeyCodec.completeSecretKey(&draft, secrets, wrongSize: .attributeValueInvalid)
+    return try add(NewObject(attributes: draft.attributes, secrets: secrets), for: client, in: entry)
   }
 
   /// C_GenerateKeyPair. Answers the handles of the public key and of the private key.
@@ -40,8 +39,8 @@ extension Token {
     let reader = TemplateReader(origin: .generate, isSecurityOfficer: entry.role == .securityOfficer)
     var open = try reader.read(request.publicTemplate, implied: .publicKey, keyType.rawValue)
     var secret = try reader.read(request.privateTemplate, implied: .privateKey, keyType.rawValue)
-    try checkMayMake(open.attributes, entry)
-    try checkMayMake(secret.attributes, entry)
+    try checkMayMake(open, entry)
+    try checkMayMake(secret, entry)
 
     let key = try PrivateKeyMaterial.generate(keyType, open.attributes)
     if case .rsa(let key) = key {
@@ -52,16 +51,16 @@ extension Token {
       // What was given to name the curve is kept for both halves.
       if let parameters = open.attributes.bytes(.ecParams) { secret.attributes.set(.ecParams, parameters) }
     }
-    KeyCodec.setOrigin(&open.attributes, generatedBy: request.mechanism.type)
-    KeyCodec.setOrigin(&secret.attributes, generatedBy: request.mechanism.type)
+    KeyCodec.setOrigin(&open, generatedBy: request.mechanism.type)
+    KeyCodec.setOrigin(&secret, generatedBy: request.mechanism.type)
     try KeyCodec.completePublicKey(&open.attributes, of: open.schema)
     let secrets = try KeyCodec.completePrivateKey(&secret.attributes, key)
-    let handles = try add(
+    let objects = try add(
       [
         NewObject(attributes: open.attributes, secrets: nil),
         NewObject(attributes: secret.attributes, secrets: secrets),
       ], for: client, in: entry)
-    return (handles[0], handles[1])
+    return (objects[0].handle, objects[1].handle)
   }
 
   /// C_DeriveKey.
@@ -78,28 +77,25 @@ extension Token {
     // Bytes without a type are a generic secret.
     let subtype = namesType || imposed.contains(.keyType) ? nil : KeyType.genericSecret.rawValue
     var draft = try reader.read(request.template, implied: .secretKey, subtype, imposed: imposed)
-    try checkMayMake(draft.attributes, entry)
+    try checkMayMake(draft, entry)
 
-    let byteCount = try wantedByteCount(draft.attributes, wrong: .attributeValueInvalid)
+    let byteCount = try wantedByteCount(draft, wrong: .attributeValueInvalid)
     if let byteCount, !KeyCodec.admits(byteCount, draft.schema.keyType) { throw .attributeValueInvalid }
     if byteCount == nil, draft.schema.keyType == .aes { throw .templateIncomplete }
     let value = try KeyDerivation.derive(
       mechanism: request.mechanism, facts: facts, from: try key(of: base), byteCount: byteCount)
-    draft.attributes.set(.local, false)
-    draft.attributes.set(.keyGenMechanism, Amount.unavailable)
-    draft.attributes.set(
-      .alwaysSensitive, base.attributes.bool(.alwaysSensitive) && draft.attributes.bool(.sensitive))
-    draft.attributes.set(
-      .neverExtractable, base.attributes.bool(.neverExtractable) && !draft.attributes.bool(.extractable))
+    draft.put(.local, false)
+    draft.put(.keyGenMechanism, Amount.unavailable)
+    draft.put(.alwaysSensitive, base.attributes.bool(.alwaysSensitive) && draft.bool(.sensitive))
+    draft.put(.neverExtractable, base.attributes.bool(.neverExtractable) && !draft.bool(.extractable))
     let secrets = SecretAttributes([(.value, value)])
-    try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .attributeValueInvalid)
-    return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
+    try KeyCodec.completeSecretKey(&draft, secrets, wrongSize: .attributeValueInvalid)
+    return try add(NewObject(attributes: draft.attributes, secrets: secrets), for: client, in: entry)
   }
 
-  /// CKA_VALUE_LEN of a draft, if it has one.
-  func wantedByteCount(_ attributes: AttributeSet, wrong: ReturnValue) throws(ReturnValue) -> Int? {
-    guard let number = attributes.ulong(.valueLen) else { return nil }
+  /// CKA_VALUE_LEN of a draft, if a template gave it.
+  func wantedByteCount(_ draft: ObjectDraft, wrong: ReturnValue) throws(ReturnValue) -> Int? {
+    guard draft.gives(.valueLen), let number = draft.attributes.ulong(.valueLen) else { return nil }
     guard let count = Int(exactly: number), KeyCodec.genericSecretSizes.contains(count) else { throw wrong }
     return count
   }

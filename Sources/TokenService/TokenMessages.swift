@@ -23,7 +23,7 @@ extension Token {
     defer { client.letGo(counted) }
     try feed(
       &started.operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, request.session,
-      usesPrivateKey: started.admission.key.isPrivate, &counted)
+      usesPrivateKey: started.facts.isPrivate, &counted)
     var tag = InlineArray<16, UInt8>(repeating: 0)
     var span = tag.mutableSpan
     try refusing { () throws(ReturnValue) in
@@ -43,7 +43,7 @@ extension Token {
     defer { client.letGo(counted) }
     try feed(
       &started.operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, request.session,
-      usesPrivateKey: started.admission.key.isPrivate, &counted)
+      usesPrivateKey: started.facts.isPrivate, &counted)
     try refusing { () throws(ReturnValue) in
       _ = try request.tag.withUnsafeBytes { (tag) throws(ReturnValue) in
         try started.operation.update(tag, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
@@ -81,9 +81,8 @@ extension Token {
     }
     let mechanism = Mechanism(request.mechanism.type, .gcm(iv: iv, aad: associated, tagBitCount: tagBitCount))
     let started = try start(function, request.key, mechanism, in: request.session, client)
-    let key = started.admission.key
-    if key.asksForPIN {
-      let session = request.session
+    if started.facts.asksForPIN {
+      let (key, session) = (request.key, request.session)
       try refusing { () throws(ReturnValue) in try useAuthorization(function, key, in: session, client) }
     }
     return started

@@ -40,15 +40,31 @@ extension Token {
   // MARK: Making
 
   /// Refuses what the session may not make: token objects in a read-only session, private objects without the user.
-  func checkMayMake(_ attributes: AttributeSet, _ entry: Entry) throws(ReturnValue) {
-    if attributes.bool(.token), !entry.session.isReadWrite { throw .sessionReadOnly }
-    if attributes.bool(.private), entry.role != .user { throw .userNotLoggedIn }
+  func checkMayMake(_ draft: ObjectDraft, _ entry: Entry) throws(ReturnValue) {
+    try checkMayMake(onToken: draft.bool(.token), isPrivate: draft.bool(.private), entry)
   }
 
-  /// Puts new objects in place, all or none, and answers their handles. Throws what `completing` throws.
+  private func checkMayMake(onToken: Bool, isPrivate: Bool, _ entry: Entry) throws(ReturnValue) {
+    if onToken, !entry.session.isReadWrite { throw .sessionReadOnly }
+    if isPrivate, entry.role != .user { throw .userNotLoggedIn }
+  }
+
+  /// Puts a new object in place and answers its handle. Throws what `completing` throws.
+  func add(_ new: consuming NewObject, for client: Client, in entry: Entry) throws(ReturnValue) -> UInt64 {
+    guard !new.attributes.bool(.token) else { return try add([new], for: client, in: entry)[0].handle }
+    let object = try sessionObject(&new, entry.session)
+    try completing(entry, client) { (state) throws(ReturnValue) in
+      // The login may have ended while the key was made.
+      if state.role != .user, object.isPrivate { throw .userNotLoggedIn }
+      try state.insert(object)
+    }
+    return object.handle
+  }
+
+  /// Puts new objects in place, all or none, and answers them. Throws what `completing` throws.
   func add(
     _ new: consuming [NewObject], for client: Client, in entry: Entry
-  ) throws(ReturnValue) -> [UInt64] {
+  ) throws(ReturnValue) -> [Object] {
     guard client.role == .nobody, new.contains(where: { $0.attributes.bool(.token) }) else {
       return try place(new, for: client, in: entry)
     }
@@ -59,19 +75,19 @@ extension Token {
 
   private func place(
     _ new: consuming [NewObject], for client: Client, in entry: Entry
-  ) throws(ReturnValue) -> [UInt64] {
+  ) throws(ReturnValue) -> [Object] {
     var sealed: [StoredObject] = []
     if new.contains(where: { $0.attributes.bool(.token) }) { sealed = try storeTokenObjects(&new, entry, client) }
     var stored = sealed.makeIterator()
     var objects: [Object] = []
     objects.reserveCapacity(new.count)
     do throws(ReturnValue) {
-      for one in new {
-        if one.attributes.bool(.token) {
+      for index in new.indices {
+        if new[index].attributes.bool(.token) {
           guard let stored = stored.next() else { throw .deviceError }
-          objects.append(Self.tokenObject(stored.id, one.attributes, secrets: one.secrets))
+          objects.append(Self.tokenObject(stored.id, new[index].attributes, secrets: new[index].secrets))
         } else {
-          objects.append(try sessionObject(one, entry.session))
+          objects.append(try sessionObject(&new[index], entry.session))
         }
       }
       try completing(entry, client) { (state) throws(ReturnValue) in
@@ -94,17 +110,17 @@ extension Token {
     if !sealed.isEmpty {
       for object in objects where object.isToken { watch(object) }
     }
-    return objects.map(\.handle)
+    return objects
   }
 
-  private func sessionObject(_ new: NewObject, _ session: SessionReference) throws(ReturnValue) -> Object {
+  private func sessionObject(_ new: inout NewObject, _ session: SessionReference) throws(ReturnValue) -> Object {
     guard new.attributes.encoded.count <= Self.objectByteLimit else { throw .deviceMemory }
     let handle = sessionHandles.next()
-    var attributes = new.attributes
-    attributes.setUniqueID(UniqueID.ofSessionObject(handle, opening: opening))
-    let isKey = new.secrets != nil || attributes.contains(.keyType)
+    new.attributes.setUniqueID(UniqueID.ofSessionObject(handle, opening: opening))
+    let isKey = new.secrets != nil || new.attributes.contains(.keyType)
     return Object(
-      handle: handle, attributes: attributes, material: isKey ? KeyMaterial(new.secrets) : nil, session: session.number)
+      handle: handle, attributes: new.attributes, material: isKey ? KeyMaterial(new.secrets) : nil,
+      session: session.number)
   }
 
   /// Names the token objects among new ones and makes them durable, together.
@@ -161,10 +177,9 @@ extension Token {
     let entry = try enter(request.session, client)
     let reader = TemplateReader(origin: .create, isSecurityOfficer: entry.role == .securityOfficer)
     var draft = try reader.read(request.template, implied: nil, nil)
-    try checkMayMake(draft.attributes, entry)
+    try checkMayMake(draft, entry)
     let secrets = try KeyCodec.complete(&draft)
-    return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
+    return try add(NewObject(attributes: draft.attributes, secrets: secrets), for: client, in: entry)
   }
 
   /// C_CopyObject.
@@ -176,9 +191,9 @@ extension Token {
     var attributes = try change.applied(request.template, to: try allAttributes(of: original))
     // What the security officer vouches for is the one object, not what others make of it.
     if entry.role != .securityOfficer, attributes.contains(.trusted) { attributes.set(.trusted, false) }
-    try checkMayMake(attributes, entry)
+    try checkMayMake(onToken: attributes.bool(.token), isPrivate: attributes.bool(.private), entry)
     return try add(
-      [NewObject(attributes: attributes, secrets: try secrets(of: original))], for: client, in: entry)[0]
+      NewObject(attributes: attributes, secrets: try secrets(of: original)), for: client, in: entry)
   }
 
   // MARK: Reading
@@ -343,14 +358,14 @@ extension Token {
       try state.note(request.session)
       guard let object = state.objects[request.object] else { return false }
       guard !object.isPrivate || state.role == .user else { throw .objectHandleInvalid }
-      guard object.attributes.bool(.destroyable) else { throw .actionProhibited }
+      guard object.isDestroyable else { throw .actionProhibited }
       state.remove(object.handle)
       return true
     }
     if isDone { return }
     try changing(request.object) { () throws(ReturnValue) in
       let object = try object(request.object, for: client, .objectHandleInvalid)
-      guard object.attributes.bool(.destroyable) else { throw .actionProhibited }
+      guard object.isDestroyable else { throw .actionProhibited }
       guard request.session.isReadWrite else { throw .sessionReadOnly }
       let id = ObjectHandles.storeID(object.handle)
       try committing { (transaction) throws(StorageError) in try transaction.delete(id, of: slot) }

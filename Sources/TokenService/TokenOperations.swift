@@ -17,10 +17,10 @@ struct Refusal: Error {
   }
 }
 
-/// An operation that was admitted, and what it was admitted by.
+/// An operation that was admitted, and what is known of its mechanism and key.
 struct StartedOperation: ~Copyable {
   var operation: Operation
-  let admission: Admission
+  let facts: AdmittedKey.Facts
 }
 
 /// Encryption, decryption, signatures and verification with the token's keys (PKCS#11 3.2, 5.8 to 5.15).
@@ -34,13 +34,13 @@ extension Token {
     _ client: Client
   ) throws(Refusal) -> StartedOperation {
     do throws(ReturnValue) {
-      let admission = try admission(
+      let admitted = try admit(
         Intention(function: function, key: key, mechanism: mechanism.type), client, in: session)
-      try admission.facts.checkParameters(mechanism.parameters, for: function.mechanismFlag)
+      let facts = admitted.facts
+      try facts.mechanism.checkParameters(mechanism.parameters, for: function.mechanismFlag)
       return StartedOperation(
-        operation: try Operation(
-          function: function, mechanism: mechanism, facts: admission.facts, key: try self.key(of: admission.key)),
-        admission: admission)
+        operation: try Operation(function: function, mechanism: mechanism, facts: facts.mechanism, key: admitted.key),
+        facts: facts)
     } catch {
       throw Refusal(error)
     }
@@ -48,10 +48,9 @@ extension Token {
 
   /// Uses up the context-specific login that a key with CKA_ALWAYS_AUTHENTICATE asks for.
   func useAuthorization(
-    _ function: KeyFunction, _ key: Object, in session: SessionReference, _ client: Client
+    _ function: KeyFunction, _ key: UInt64, in session: SessionReference, _ client: Client
   ) throws(ReturnValue) {
-    guard key.asksForPIN else { return }
-    let wanted = Client.Authorization(function: function, key: key.handle)
+    let wanted = Client.Authorization(function: function, key: key)
     let number = session.number
     try client.withState { (state) throws(ReturnValue) in
       guard state.sessions[number]?.authorized == wanted else { throw .userNotLoggedIn }
@@ -68,7 +67,7 @@ extension Token {
     guard let description = key.description else { throw .keyHandleInvalid }
     let facts = try KeyPolicy.check(description, request.mechanism, for: .decrypt, usage: .decrypt)
     guard !key.isRestricted || !facts.family.revealsPadding else { throw .keyFunctionNotPermitted }
-    try useAuthorization(.decrypt, key, in: request.session, client)
+    if key.asksForPIN { try useAuthorization(.decrypt, request.key, in: request.session, client) }
     // A number that no use-case has stays one: without it the list might be empty, which means all of them.
     let useCases = (key.attributes.ulongs(.strongroomUseCases) ?? []).map { UInt32(clamping: $0) }
     return (key, facts, Set(useCases))
@@ -103,26 +102,26 @@ extension Token {
       // far off that no outcome would fit.
       guard let inputCount = Int(exactly: bulk.inputByteCount) else { throw Refusal(.dataLenRange) }
       let most = Operation.outputByteCount(
-        function, request.mechanism, started.admission.facts, started.admission.description,
-        inputByteCount: inputCount)
-      let family = started.admission.facts.family
+        function, request.mechanism, started.facts.mechanism, keySize: started.facts.keySize, inputByteCount: inputCount
+      )
+      let family = started.facts.mechanism.family
       if family.isSymmetric || function == .sign {
         let least = function == .decrypt && family.cutsPadding ? max(0, most - 16) : most
         if UInt64(least) > bulk.outputCapacity { throw Refusal(needing: most) }
-      } else if function == .decrypt, started.admission.key.asksForPIN {
+      } else if function == .decrypt, started.facts.asksForPIN {
         // Room for the longest plaintext, not for this one: how long it is would be told as often as somebody asks, for one PIN.
         let longest = started.operation.finishByteCount
         if UInt64(longest) > bulk.outputCapacity { throw Refusal(needing: longest) }
       }
     }
-    if started.admission.key.asksForPIN {
+    if started.facts.asksForPIN {
       do throws(ReturnValue) {
-        try useAuthorization(function, started.admission.key, in: request.session, client)
+        try useAuthorization(function, request.key, in: request.session, client)
       } catch {
         throw Refusal(error)
       }
     }
-    let isPrivate = started.admission.key.isPrivate
+    let isPrivate = started.facts.isPrivate
     var counted = 0
     defer { client.letGo(counted) }
     if function == .verify {
@@ -190,12 +189,13 @@ extension Token {
 
   /// `count` is told what the operation holds when that changes, and after each piece of a long input: it may throw what
   /// ends the operation.
+  @inline(__always)
   private func feed<Bulk: BulkTransfer & ~Copyable>(
     _ operation: inout Operation, _ bulk: inout Bulk, byteCount: UInt64, count: (Int) throws(ReturnValue) -> Void
   ) throws(ReturnValue) {
     let isLong = byteCount > UInt64(BulkPiece.inputByteCount)
     var left = byteCount
-    var held = operation.heldByteCount
+    var held = operation.holdsInput ? operation.heldByteCount : 0
     while left > 0 {
       let piece = try bulk.nextInput(atMost: Int(min(left, UInt64(BulkPiece.inputByteCount))))
       guard !piece.isEmpty, UInt64(piece.count) <= left else { throw .argumentsBad }
@@ -205,10 +205,9 @@ extension Token {
         _ = try operation.update(piece, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
       } else {
         let memory = try bulk.reserveOutput(room)
-        let written = try operation.update(piece, into: memory)
-        try bulk.commitOutput(written)
+        try bulk.commitOutput(try operation.update(piece, into: memory))
       }
-      if operation.heldByteCount != held || isLong {
+      if isLong || operation.holdsInput && operation.heldByteCount != held {
         held = operation.heldByteCount
         try count(held)
       }
@@ -234,7 +233,9 @@ extension Token {
           _ = try operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
           return
         }
-        try finishApart(&operation, count, &bulk)
+        guard !operation.readsOutputBack else { return try finishApart(&operation, count, &bulk) }
+        let memory = try bulk.reserveOutput(count)
+        try bulk.commitOutput(try operation.finish(into: memory))
       }
       return
     }
@@ -256,8 +257,8 @@ extension Token {
 
   /// Writes an operation's last bytes, at most `count`, to memory that no client sees, and then to the output.
   ///
-  /// Signatures and key wrap read back what they have written: half an EdDSA signature is hashed for the other half, each
-  /// round of a key wrap works on the last one's result. A client that changed it in between would have, of the former, the key.
+  /// Signatures and key wrap read back what they have written. A client that changed it in between would have, of an EdDSA
+  /// signature, the key.
   private func finishApart<Bulk: BulkTransfer & ~Copyable>(
     _ operation: inout Operation, _ count: Int, _ bulk: inout Bulk
   ) throws(ReturnValue) {
@@ -285,13 +286,15 @@ extension Token {
     }
     guard !isActive else { throw Refusal(.operationActive) }
     let started = try start(request.function, request.key, request.mechanism, in: request.session, client)
-    let key = started.admission.key
     try checkRoom(for: started.operation, bulk)
-    try refusing { () throws(ReturnValue) in
-      try useAuthorization(request.function, key, in: request.session, client)
+    let facts = started.facts
+    if facts.asksForPIN {
+      try refusing { () throws(ReturnValue) in
+        try useAuthorization(request.function, request.key, in: request.session, client)
+      }
     }
     let active = ActiveOperation(
-      started.operation, .function(request.function), loginNumber: key.isPrivate ? loginNumber : nil)
+      started.operation, .function(request.function), loginNumber: facts.isPrivate ? loginNumber : nil)
     do throws(Refusal) {
       try feed(active, &bulk, client)
       try refusing { () throws(ReturnValue) in

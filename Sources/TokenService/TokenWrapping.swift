@@ -93,26 +93,25 @@ extension Token {
     guard draft.schema.objectClass == .secretKey || draft.schema.objectClass == .privateKey else {
       throw .templateInconsistent
     }
-    try checkMayMake(draft.attributes, entry)
+    try checkMayMake(draft, entry)
 
     let opened = try wrapped.span.withUnsafeBytes { (wrapped) throws(ReturnValue) in
       try KeyTransport.unwrap(wrapped, mechanism: request.mechanism, facts: facts, with: try key(of: unwrapping))
     }
-    KeyCodec.setOrigin(&draft.attributes, generatedBy: nil)
+    KeyCodec.setOrigin(&draft, generatedBy: nil)
     let secrets: SecretAttributes
     if draft.schema.objectClass == .secretKey {
       let value = try Self.value(in: opened, facts.family, draft.schema.keyType) { () throws(ReturnValue) in
-        try wantedByteCount(draft.attributes, wrong: .wrappedKeyLenRange)
+        try wantedByteCount(draft, wrong: .wrappedKeyLenRange)
       }
       secrets = SecretAttributes([(.value, value)])
-      try KeyCodec.completeSecretKey(&draft.attributes, secrets, of: draft.schema, wrongSize: .wrappedKeyLenRange)
+      try KeyCodec.completeSecretKey(&draft, secrets, wrongSize: .wrappedKeyLenRange)
     } else {
       guard Self.keepsLength(facts.family), let keyType = draft.schema.keyType else { throw .wrappedKeyInvalid }
       let key = try PrivateKeyMaterial(pkcs8: opened, keyType: keyType)
       secrets = try KeyCodec.completePrivateKey(&draft.attributes, key)
     }
-    return try add(
-      [NewObject(attributes: draft.attributes, secrets: secrets)], for: client, in: entry)[0]
+    return try add(NewObject(attributes: draft.attributes, secrets: secrets), for: client, in: entry)
   }
 
   private func checkUnwrapping(

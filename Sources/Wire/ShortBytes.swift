@@ -2,15 +2,19 @@
 ///
 /// These travel with every operation, and an allocation for each would cost more than the crossing.
 public struct ShortBytes: Sendable, Equatable {
-  private var inline: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-  private var overflow: [UInt8]?
+  @usableFromInline var inline: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+  @usableFromInline var overflow: [UInt8]?
   /// The number of bytes.
   public let count: Int
 
   /// A copy of `bytes`.
+  @inlinable
   public init(_ bytes: UnsafeRawBufferPointer) {
     count = bytes.count
-    if bytes.count <= 32 {
+    if bytes.count == 16 {
+      inline.0 = bytes.loadUnaligned(as: UInt64.self)
+      inline.1 = bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+    } else if bytes.count <= 32 {
       withUnsafeMutableBytes(of: &inline) { $0.copyMemory(from: bytes) }
     } else {
       overflow = [UInt8](bytes)
@@ -23,7 +27,7 @@ public struct ShortBytes: Sendable, Equatable {
   }
 
   /// Lends the bytes.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func withUnsafeBytes<R: ~Copyable, E: Error>(
     _ body: (UnsafeRawBufferPointer) throws(E) -> R
   ) throws(E) -> R {

@@ -14,40 +14,48 @@ public enum WireError: Error, Equatable, Sendable {
 /// Integers are little-endian and of fixed width; byte strings are a `UInt32` count of bytes followed by the bytes.
 /// The memory is lent: the reader is valid as long as the message it was made over, which must be private memory
 /// of this process (a message is copied out of shared memory once, before it is read).
+///
+/// Its steps are made part of the reader of each message: a call for each field costs more than the field.
 public struct WireReader {
-  private var position: UnsafeRawPointer
+  @usableFromInline var position: UnsafeRawPointer
   /// The number of bytes not read yet.
-  public private(set) var remaining: Int
+  @inlinable public var remaining: Int { left }
+  @usableFromInline var left: Int
 
   /// A reader over `message`, which must outlive the reader.
+  @inlinable @inline(__always)
   public init(_ message: UnsafeRawBufferPointer) {
     // An empty buffer may have no address; any non-null one serves, since nothing is read from it.
     position = message.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
-    remaining = message.count
+    left = message.count
   }
 
-  @inline(__always)
-  private mutating func advance(_ count: Int) throws(WireError) -> UnsafeRawPointer {
+  @inlinable @inline(__always)
+  mutating func advance(_ count: Int) throws(WireError) -> UnsafeRawPointer {
     guard count <= remaining else { throw .truncated }
     let field = position
     position += count
-    remaining -= count
+    left -= count
     return field
   }
 
+  @inlinable @inline(__always)
   public mutating func u8() throws(WireError) -> UInt8 {
     try advance(1).load(as: UInt8.self)
   }
 
+  @inlinable @inline(__always)
   public mutating func u32() throws(WireError) -> UInt32 {
     UInt32(littleEndian: try advance(4).loadUnaligned(as: UInt32.self))
   }
 
+  @inlinable @inline(__always)
   public mutating func u64() throws(WireError) -> UInt64 {
     UInt64(littleEndian: try advance(8).loadUnaligned(as: UInt64.self))
   }
 
   /// A truth value: 0 or 1; any other byte is malformed.
+  @inlinable @inline(__always)
   public mutating func bool() throws(WireError) -> Bool {
     switch try u8() {
     case 0: return false
@@ -57,6 +65,7 @@ public struct WireReader {
   }
 
   /// A counted byte string, lent from the message.
+  @inlinable @inline(__always)
   public mutating func lentBytes() throws(WireError) -> UnsafeRawBufferPointer {
     let count = Int(try u32())
     return UnsafeRawBufferPointer(start: try advance(count), count: count)
@@ -68,6 +77,7 @@ public struct WireReader {
   }
 
   /// `count` bytes without a count before them, lent from the message.
+  @inlinable @inline(__always)
   public mutating func raw(_ count: Int) throws(WireError) -> UnsafeRawBufferPointer {
     guard count >= 0 else { throw .invalid }
     return UnsafeRawBufferPointer(start: try advance(count), count: count)
@@ -89,6 +99,7 @@ public struct WireReader {
   }
 
   /// Asserts that the message ends here.
+  @inlinable @inline(__always)
   public func end() throws(WireError) {
     guard remaining == 0 else { throw .trailing }
   }

@@ -22,7 +22,7 @@ public struct WireWriter: ~Copyable {
   /// Memory of its own counts in `account`, which must outlive the writer, for as long as it is held; a message for which
   /// the account has nothing left has overflowed.
   public init(
-    into memory: UnsafeMutableRawBufferPointer, limit: Int = 1 << 26, account: ByteQuota? = nil
+    into memory: UnsafeMutableRawBufferPointer, limit: Int = 1 << 26, account: __shared ByteQuota? = nil
   ) {
     base = memory.baseAddress ?? UnsafeMutableRawPointer(bitPattern: 1)!
     capacity = memory.count

@@ -117,5 +117,6 @@ struct ObjectIndexTests {
       }
     }
     #expect(seen.count == 71 + 70 * 71 / 2)
+    #expect(Set((0..<1000).map { KeyedHash.of($0) }).count == 1000)
   }
 }

@@ -233,6 +233,55 @@ struct TemplateTests {
       ])
   }
 
+  @Test("every attribute is what was given or the default, and the token's own are right, whatever lies before them")
+  func everyAttribute() throws {
+    let user = try Shared.bench.user(16)
+    // A value that looks like the entry of another attribute is a value all the same.
+    let entry = withUnsafeBytes(of: AttributeEntries.header(.local, 1)) { Array($0) } + [1]
+    let givens: [[Attribute]] = [
+      [], [.text(.label, "x")], [.bytes(.label, [])], [.text(.label, String(repeating: "long ", count: 100))],
+      [.bytes(.id, entry), .text(.application, "")], [.bytes(.id, [1, 2, 3])], [.text(.startDate, "20260101")],
+      [.number(.allowedMechanisms, UInt(MechanismType.aesGCM.rawValue)), .bytes(.checkValue, [])],
+      [Attribute(.unwrapTemplate, .template([.flag(.token, false)])), .flag(.encrypt, false)],
+      [.flag(.sensitive, false), .flag(.derive, true)],
+      [.flag(.extractable, true), .bytes(.id, [UInt8](repeating: 7, count: 8))],
+    ]
+    var seen: Set<[UInt8]> = []
+    for first in givens {
+      for second in givens {
+        let types = Set(first.map(\.type))
+        let given = (first + second.filter { !types.contains($0.type) }).filter { $0.type != .application }
+        for isMade in [false, true] {
+          let key =
+            isMade
+            ? try user.generate(.aesKeyGen, given + [.number(.valueLen, 32)])
+            : try user.create(Sample.secretKey(Self.value16, .aes, given))
+          var expected: [AttributeType: AttributeValue] = [
+            .class: .bytes(ObjectClass.secretKey.rawValue.attributeBytes), .token: .bytes([0]), .private: .bytes([1]),
+            .label: .bytes([]), .keyType: .bytes(KeyType.aes.rawValue.attributeBytes), .id: .bytes([]),
+            .startDate: .bytes([]), .encrypt: .bytes([1]), .derive: .bytes([0]), .sensitive: .bytes([1]),
+            .extractable: .bytes([0]), .modifiable: .bytes([1]), .destroyable: .bytes([1]),
+            .allowedMechanisms: .bytes([]),
+            .wrapWithTrusted: .bytes([0]), .strongroomRestrictedOutput: .bytes([0]),
+          ]
+          for attribute in given { expected[attribute.type] = attribute.value }
+          let isSensitive = expected[.sensitive] == .bytes([1])
+          let isExtractable = expected[.extractable] == .bytes([1])
+          expected[.local] = .bytes([isMade ? 1 : 0])
+          expected[.keyGenMechanism] = .bytes(
+            (isMade ? UInt(MechanismType.aesKeyGen.rawValue) : UInt.max).attributeBytes)
+          expected[.alwaysSensitive] = .bytes([isMade && isSensitive ? 1 : 0])
+          expected[.neverExtractable] = .bytes([isMade && !isExtractable ? 1 : 0])
+          expected[.valueLen] = .bytes(UInt(isMade ? 32 : 16).attributeBytes)
+          for (type, value) in expected { #expect(try user.get(key, type) == [.value(value)], "\(type) of \(given)") }
+          let uniqueID = try #require(try user.bytes(key, .uniqueID))
+          #expect(uniqueID.count == UniqueID.byteCount && seen.insert(uniqueID).inserted)
+          try user.destroy(key)
+        }
+      }
+    }
+  }
+
   @Test("an attribute that is a template comes back as it was given")
   func nestedTemplates() throws {
     let user = try Shared.bench.user(15)
