@@ -55,13 +55,18 @@ final class Connection: Sendable {
     reading read: (UInt32, inout WireReader) throws(WireError) -> Void
   ) throws(ReturnValue) -> Answer {
     guard !isDead else { throw .deviceRemoved }
-    return try client.invoke(
-      object, operation, options: options, input: input, output: output, failure: { returnValue(of: $0) },
-      request: write
-    ) { (result, outputByteCount, message) throws(ReturnValue) in
-      do throws(WireError) { try read(result, &message) } catch { throw .deviceError }
-      return Answer(result: result, outputByteCount: outputByteCount)
+    var (result, outputByteCount, isMalformed): (UInt32, Int, Bool) = (0, 0, false)
+    do throws(InvokeError) {
+      try client.invoke(object, operation, options: options, input: input, output: output, request: write) {
+        result = $0
+        outputByteCount = $1
+        do throws(WireError) { try read($0, &$2) } catch { isMalformed = true }
+      }
+    } catch {
+      throw returnValue(of: error)
     }
+    if isMalformed { throw .deviceError }
+    return Answer(result: result, outputByteCount: outputByteCount)
   }
 
   /// The CKR for an invocation that did not reach its object; notes the death of the secure world.

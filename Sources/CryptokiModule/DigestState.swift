@@ -1,28 +1,33 @@
+import CCryptoki
 import CryptoCore
 import Cryptoki
 import Mechanisms
 
 /// A digest in progress: always in this process, without a crossing.
 struct DigestState {
+  let type: MechanismType
   let digest: Digest
   var hasParts = false
 }
 
 extension SessionOperations {
   /// C_DigestInit. The last computation is used again when it is of the same hash.
-  mutating func beginDigest(_ mechanism: Mechanism) throws(ReturnValue) {
+  mutating func beginDigest(_ mechanism: UnsafeMutablePointer<CK_MECHANISM>) throws(ReturnValue) {
+    if digest == nil, let idle = idleDigest.take(), UInt(idle.type.rawValue) == mechanism.pointee.mechanism,
+      mechanism.pointee.ulParameterLen == 0
+    {
+      do throws(CryptoError) { try idle.digest.reset() } catch { throw .functionFailed }
+      digest = idle
+      return
+    }
+    let mechanism = try Mechanism(reading: mechanism)
     guard digest == nil else { throw .operationActive }
     guard let facts = MechanismTable.facts(mechanism.type), case .digest(let hash) = facts.family else {
       throw .mechanismInvalid
     }
     try HostCryptography.prepare()
     do throws(CryptoError) {
-      if let idle = idleDigest.take(), idle.algorithm == hash {
-        try idle.reset()
-        digest = DigestState(digest: idle)
-      } else {
-        digest = DigestState(digest: try Digest(hash))
-      }
+      digest = DigestState(type: mechanism.type, digest: try Digest(hash))
     } catch {
       throw error.kind == .unsupported ? .mechanismInvalid : .functionFailed
     }
@@ -33,7 +38,8 @@ extension SessionOperations {
     guard var state = digest.take() else { throw .operationNotInitialized }
     do throws(ReturnValue) {
       if try body(&state) == .ended {
-        idleDigest = state.digest
+        state.hasParts = false
+        idleDigest = state
       } else {
         digest = state
       }

@@ -10,11 +10,11 @@ import Wire
 @c @implementation
 public func C_DigestInit(_ session: CK_SESSION_HANDLE, _ mechanism: CK_MECHANISM_PTR?) -> CK_RV {
   inSession(session) { (_, operations) throws(ReturnValue) in
-    guard mechanism != nil else {
+    guard let mechanism else {
       operations.digest = nil
       return
     }
-    try operations.beginDigest(Mechanism(reading: mechanism))
+    try operations.beginDigest(mechanism)
   }
 }
 

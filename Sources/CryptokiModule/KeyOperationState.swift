@@ -76,14 +76,14 @@ final class KeyOperationState {
     self.facts = facts
     self.key = key
     options = facts.invokeOptions.with(key: key.handle)
-    takesParameter = facts.takesParameter
+    shape = facts.family.parameterShape
     self.givenSignature = givenSignature
   }
 
   private let function: KeyFunction
   /// How its crossings are waited for.
   private let options: InvokeOptions
-  private let takesParameter: Bool
+  private let shape: ParameterShape
 
   /// Whether this is how an operation of that kind with that key, by that mechanism, would begin now.
   func isFit(for function: KeyFunction, _ mechanism: CK_MECHANISM_TYPE, _ key: UInt64, _ stamp: KeyCache.Stamp) -> Bool
@@ -109,8 +109,8 @@ final class KeyOperationState {
   /// Throws CKR_MECHANISM_PARAM_INVALID for a parameter that is not the mechanism's.
   func restart(reading mechanism: UnsafeMutablePointer<CK_MECHANISM>) throws(ReturnValue) {
     // Without a parameter there is nothing that is not as it was.
-    if mechanism.pointee.ulParameterLen == 0, case .none = held.request.mechanism.parameters, !takesParameter { return }
-    let parameters = try MechanismParameters(reading: mechanism, of: facts)
+    if mechanism.pointee.ulParameterLen == 0, shape == .none { return }
+    let parameters = try MechanismParameters(reading: mechanism, shape)
     try facts.checkParameters(parameters, for: function.mechanismFlag)
     held.request.mechanism.parameters = consume parameters
   }

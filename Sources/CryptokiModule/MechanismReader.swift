@@ -4,7 +4,7 @@ import Mechanisms
 import Wire
 
 /// What lies behind `pParameter` of a mechanism.
-private enum ParameterShape {
+enum ParameterShape {
   case none
   case bytes
   case macByteCount
@@ -18,7 +18,7 @@ private enum ParameterShape {
 
 extension MechanismFamily {
   /// The shape of the parameter, by mechanism (PKCS#11 3.2, chapter 6).
-  fileprivate var parameterShape: ParameterShape {
+  var parameterShape: ParameterShape {
     switch self {
     case .digest, .hmac(_, general: false), .aesCMAC(general: false), .aesECB, .rsaPKCS, .rsaRaw, .ecdsa, .generateKey,
       .generateKeyPair:
@@ -48,26 +48,22 @@ extension Mechanism {
     guard let number = UInt32(exactly: pointer.pointee.mechanism) else { throw .mechanismInvalid }
     let type = MechanismType(rawValue: number)
     guard let facts = MechanismTable.facts(type) else { throw .mechanismInvalid }
-    self.init(type, try MechanismParameters(reading: pointer, of: facts))
+    self.init(type, try MechanismParameters(reading: pointer, facts.family.parameterShape))
   }
 }
 
-extension MechanismFacts {
-  /// Whether the mechanism has a parameter.
-  var takesParameter: Bool { family.parameterShape != .none }
-}
-
 extension MechanismParameters {
-  /// Reads the parameter of a caller's mechanism, which has these facts.
+  /// Reads the parameter of a caller's mechanism, whose parameter has this shape.
   ///
   /// Throws CKR_MECHANISM_PARAM_INVALID for one of another size than the mechanism's, or whose pointers lead nowhere.
-  init(reading pointer: UnsafeMutablePointer<CK_MECHANISM>, of facts: MechanismFacts) throws(ReturnValue) {
-    self = try readParameters(
-      parameterBytes(pointer.pointee.pParameter, pointer.pointee.ulParameterLen), facts.family.parameterShape)
+  @inline(__always)
+  init(reading pointer: UnsafeMutablePointer<CK_MECHANISM>, _ shape: ParameterShape) throws(ReturnValue) {
+    self = try readParameters(parameterBytes(pointer.pointee.pParameter, pointer.pointee.ulParameterLen), shape)
   }
 }
 
 /// Bytes that a parameter, or a pointer within one, announces.
+@inline(__always)
 private func parameterBytes(
   _ pointer: UnsafeRawPointer?, _ count: CK_ULONG
 ) throws(ReturnValue) -> UnsafeRawBufferPointer {
@@ -93,6 +89,7 @@ private func load<Structure: BitwiseCopyable>(
   return memory.loadUnaligned(as: type)
 }
 
+@inline(__always)
 private func readParameters(
   _ memory: UnsafeRawBufferPointer, _ shape: ParameterShape
 ) throws(ReturnValue) -> MechanismParameters {

@@ -92,10 +92,10 @@ extension Session {
     if function == .encrypt { try parameters.makeIV(for: state.key.handle, in: slot) }
     let request = MessageOperation(
       session: announced(), key: state.key.handle, mechanism: parameters.mechanism,
-      associatedByteCount: UInt64(associated.count), tag: function == .encrypt ? ShortBytes([]) : parameters.tag)
+      associatedByteCount: UInt64(associated.count), tag: function == .encrypt ? ShortBytes() : parameters.tag)
     let memory = output.memory(limit: input.count)
     let count = try separated(input, from: memory) { (input) throws(ReturnValue) -> Int in
-      var tag = ShortBytes([])
+      var tag = ShortBytes()
       let answer = try slot.connection.invoke(
         slot.token,
         (function == .encrypt ? TokenOperation.encryptMessage : TokenOperation.decryptMessage).rawValue,

@@ -82,7 +82,7 @@ struct SessionOperations {
   /// The last operation with a key that came to its end, kept to be started again.
   private var idle: KeyOperationState?
   /// The last hash computation, kept to be started again.
-  var idleDigest: Digest?
+  var idleDigest: DigestState?
   /// The key that an operation was started with last.
   var recentKey: KeyCache.Recent?
 

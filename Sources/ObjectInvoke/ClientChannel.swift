@@ -120,7 +120,9 @@ final class ClientChannel: @unchecked Sendable {
       if inputByteCount > 0 {
         flags.insert(.inputInline)
         let place = memory.inlineRequest + inputStart
-        if input.first.count == inputByteCount, let start = input.first.baseAddress {
+        // Mostly one piece, behind associated data of which there is none.
+        let piece = input.first.isEmpty ? input.second : input.first
+        if piece.count == inputByteCount, let start = piece.baseAddress {
           place.copyMemory(from: start, byteCount: inputByteCount)
         } else {
           copy(input, inputByteCount, to: place)

@@ -99,39 +99,11 @@ public final class InvokeClient: Sendable {
     }
   }
 
-  /// Invokes an object and reads the answer by `reply`, which makes no invocation itself: the result code, the number of
-  /// bytes of output, the reply message.
-  ///
-  /// - Parameter failure: turns a failure of the invocation itself into the caller's error.
-  @inlinable
-  public func invoke<R, E: Error>(
-    _ object: UInt64, _ operation: UInt32, options: InvokeOptions = [],
-    input: InputSegments = InputSegments(),
-    output: UnsafeMutableRawBufferPointer = UnsafeMutableRawBufferPointer(start: nil, count: 0),
-    failure: (InvokeError) -> E,
-    request: (inout WireWriter) -> Void,
-    reply: (UInt32, Int, inout WireReader) throws(E) -> R
-  ) throws(E) -> R {
-    var outcome: Result<R, E>?
-    do throws(InvokeError) {
-      try invoke(object, operation, options, input, output, request: request) { result, outputByteCount, message in
-        do throws(E) {
-          outcome = .success(try reply(result, outputByteCount, &message))
-        } catch {
-          outcome = .failure(error)
-        }
-      }
-    } catch {
-      throw failure(error)
-    }
-    return try outcome!.get()
-  }
-
-  /// The same; `reply` is called once unless this throws.
-  @usableFromInline
-  func invoke(
-    _ object: UInt64, _ operation: UInt32, _ options: InvokeOptions, _ input: InputSegments,
-    _ output: UnsafeMutableRawBufferPointer, request: (inout WireWriter) -> Void,
+  /// Invokes an object and lends the answer to `reply`, which makes no invocation itself: the result code, the number of
+  /// bytes of output, the reply message. It is called once unless this throws.
+  public func invoke(
+    _ object: UInt64, _ operation: UInt32, options: InvokeOptions, input: InputSegments,
+    output: UnsafeMutableRawBufferPointer, request: (inout WireWriter) -> Void,
     reply: (UInt32, Int, inout WireReader) -> Void
   ) throws(InvokeError) {
     guard let channel = try channel() else {

@@ -72,8 +72,9 @@ public struct InputSegments {
   }
 
   /// The length of all pieces in bytes.
-  @inlinable
-  public var byteCount: Int { first.count &+ second.count &+ third.count &+ moreByteCount }
+  public var byteCount: Int {
+    @inline(__always) get { first.count &+ second.count &+ third.count &+ moreByteCount }
+  }
 }
 
 /// The answer of an object. It holds the channel until it goes: read it and let it go before the next invocation.

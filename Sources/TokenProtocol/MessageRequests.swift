@@ -16,7 +16,7 @@ public struct MessageOperation: TokenRequest {
 
   public init(
     session: SessionReference, key: UInt64, mechanism: Mechanism, associatedByteCount: UInt64,
-    tag: ShortBytes = ShortBytes([])
+    tag: ShortBytes = ShortBytes()
   ) {
     self.session = session
     self.key = key

@@ -7,8 +7,12 @@ public struct ShortBytes: Sendable, Equatable {
   /// The number of bytes.
   public let count: Int
 
+  /// No bytes.
+  @inlinable @inline(__always)
+  public init() { count = 0 }
+
   /// A copy of `bytes`.
-  @inlinable
+  @inlinable @inline(__always)
   public init(_ bytes: UnsafeRawBufferPointer) {
     count = bytes.count
     if bytes.count == 16 {

@@ -5,13 +5,14 @@ import Glibc
 /// The mirror of `WireReader`. A message that would pass `limit` bytes, or for which there is no memory, is not written on: `overflowed` is then true and the
 /// message must not be sent. Memory of its own is wiped when it is given up, since a message may carry a PIN or a key to be imported.
 public struct WireWriter: ~Copyable {
-  private var base: UnsafeMutableRawPointer
-  private var capacity: Int
+  @usableFromInline var base: UnsafeMutableRawPointer
+  @usableFromInline var capacity: Int
   private var ownsMemory: Bool
   // Without a count of references: a reply is written for every call.
   private let account: Unmanaged<ByteQuota>?
+  @usableFromInline var written = 0
   /// The number of bytes written.
-  public private(set) var count = 0
+  @inlinable public var count: Int { written }
   /// The number of bytes a message may have.
   public let limit: Int
   /// Whether the message would have passed the limit; what was written is then incomplete.
@@ -49,16 +50,16 @@ public struct WireWriter: ~Copyable {
   /// Whether the message still lies in the memory that was lent.
   public var isInLentMemory: Bool { !ownsMemory }
 
-  @inline(__always)
-  private mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer? {
-    if capacity - count < byteCount, !grow(by: byteCount) { return nil }
-    let field = base + count
-    count += byteCount
+  @inlinable @inline(__always)
+  mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+    if capacity - written < byteCount, !grow(by: byteCount) { return nil }
+    let field = base + written
+    written += byteCount
     return field
   }
 
-  @inline(never)
-  private mutating func grow(by byteCount: Int) -> Bool {
+  @usableFromInline @inline(never)
+  mutating func grow(by byteCount: Int) -> Bool {
     let (needed, tooMuch) = count.addingReportingOverflow(byteCount)
     guard !overflowed, !tooMuch, needed <= limit else {
       overflowed = true
@@ -82,22 +83,22 @@ public struct WireWriter: ~Copyable {
     return true
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func u8(_ value: UInt8) {
     reserve(1)?.storeBytes(of: value, as: UInt8.self)
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func u32(_ value: UInt32) {
     reserve(4)?.storeBytes(of: value.littleEndian, as: UInt32.self)
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func u64(_ value: UInt64) {
     reserve(8)?.storeBytes(of: value.littleEndian, as: UInt64.self)
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func bool(_ value: Bool) {
     u8(value ? 1 : 0)
   }
@@ -118,7 +119,7 @@ public struct WireWriter: ~Copyable {
   }
 
   /// Bytes without a count before them.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func raw(_ value: UnsafeRawBufferPointer) {
     guard let source = value.baseAddress, value.count > 0 else { return }
     reserve(value.count)?.copyMemory(from: source, byteCount: value.count)
@@ -126,7 +127,7 @@ public struct WireWriter: ~Copyable {
 
   /// Forgets what was written and starts again in the same memory.
   public mutating func reset() {
-    count = 0
+    written = 0
     overflowed = false
   }
 

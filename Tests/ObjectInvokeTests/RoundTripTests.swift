@@ -243,22 +243,25 @@ extension ObjectInvokeTests {
       #expect(try reader.u64() == 7)
     }
 
-    @Test("the closure form answers what the reader makes of the reply, and maps failures")
+    @Test("the form that lends the answer does so once, or throws")
     func closure() throws {
-      struct Mapped: Error, Equatable { let text: String }
       let server = try TestServer()
       defer { server.stop() }
       let client = try server.connect()
-      let value = try client.invoke(
-        ObjectReference.root, Operation.echo, failure: { Mapped(text: "\($0)") }, request: { $0.u64(77) },
-        reply: { (result, _, message) throws(Mapped) in
-          do throws(WireError) { return try message.u64() + UInt64(result) } catch { throw Mapped(text: "wire") }
-        })
-      #expect(value == 77)
-      #expect(throws: Mapped(text: "refused(22)")) {
+      let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+      var values: [UInt64?] = []
+      for value: UInt64 in [77, 78] {
         try client.invoke(
-          99, 1, failure: { Mapped(text: "\($0)") }, request: { _ in }, reply: { (_, _, _) throws(Mapped) in })
+          ObjectReference.root, Operation.echo, options: [], input: InputSegments(), output: nothing,
+          request: { $0.u64(value) }, reply: { (_, _, message) in values.append(try? message.u64()) })
       }
+      #expect(values == [77, 78])
+      #expect(throws: InvokeError.refused(22)) {
+        try client.invoke(
+          99, 1, options: [], input: InputSegments(), output: nothing, request: { _ in },
+          reply: { (_, _, _) in values.append(nil) })
+      }
+      #expect(values.count == 2)
     }
   }
 }
