@@ -3,7 +3,8 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Runs `body` on so many threads at once, with their numbers, and waits for all.
+/// Runs `body` on so many threads at once, with their numbers, and waits for all. What it captures may be let go of a little
+/// later: it must not own the module.
 private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
   let group = DispatchGroup()
   for number in 0..<count {
@@ -103,7 +104,7 @@ extension ModuleSuite {
     func closedMeanwhile() {
       let progress = Progress()
       progress.handle.store(module.open(), ordering: .relaxed)
-      onThreads(3) { [module] thread in
+      onThreads(3) { [unowned module] thread in
         guard thread == 0 else {
           while !progress.isOver.load(ordering: .relaxed) {
             let handle = progress.handle.load(ordering: .relaxed)
@@ -144,9 +145,10 @@ extension ModuleSuite {
         let first = module.openAsUser()
         let key = genericKey(first)
         let progress = Progress()
-        onThreads(3) { [module] thread in
+        let sessions = (0..<3).map { _ in module.open() }
+        onThreads(3) { thread in
+          let session = sessions[thread]
           guard thread == 0 else {
-            let session = module.open()
             while !progress.isOver.load(ordering: .relaxed) {
               progress.note(withMechanism(CKM_SHA256_HMAC) { sign(session, $0, key, [1, 2, 3]).0 })
               progress.count.add(1, ordering: .relaxed)
