@@ -102,31 +102,43 @@ extension ModuleSuite {
 
     @Test("a call with a handle that another thread closes meanwhile never reaches the session that comes after it")
     func closedMeanwhile() {
+      /// What a digest of nothing is, or what it became by somebody else's data.
+      @Sendable func digestOfNothing(_ session: CK_SESSION_HANDLE, after microseconds: UInt32) -> (CK_RV, [UInt8]) {
+        let begun = withMechanism(CKM_SHA256) { p11.C_DigestInit!(session, $0) }
+        if begun != CKR_OK { return (begun, []) }
+        usleep(microseconds)
+        return output { p11.C_DigestFinal!(session, $0, $1) }
+      }
+      let first = module.open()
+      let (_, nothing) = digestOfNothing(first, after: 0)
       let progress = Progress()
-      progress.handle.store(module.open(), ordering: .relaxed)
-      onThreads(3) { [unowned module] thread in
+      progress.handle.store(first, ordering: .relaxed)
+      onThreads(4) { [unowned module] thread in
         guard thread == 0 else {
+          // Long enough for the others, and for who closes the session, to wait for it.
+          var bytes = [UInt8](repeating: 1, count: 1 << 17)
           while !progress.isOver.load(ordering: .relaxed) {
             let handle = progress.handle.load(ordering: .relaxed)
-            var (info, bytes) = (CK_SESSION_INFO(), [UInt8](repeating: 0, count: 8))
+            var info = CK_SESSION_INFO()
             progress.note(withMechanism(CKM_SHA256) { p11.C_DigestInit!(handle, $0) })
-            progress.note(p11.C_DigestUpdate!(handle, &bytes, 8))
+            for _ in 0..<4 { progress.note(p11.C_DigestUpdate!(handle, &bytes, UInt(bytes.count))) }
             progress.note(p11.C_GetSessionInfo!(handle, &info))
             progress.note(p11.C_GenerateRandom!(handle, &bytes, 8))
             progress.count.add(1, ordering: .relaxed)
           }
           return
         }
-        for round in 0..<3000 {
-          // Now and then, so that there are calls beside the rounds on one processor as well.
+        for _ in 0..<300 {
           let before = progress.count.load(ordering: .relaxed)
-          while round % 8 == 0, progress.count.load(ordering: .relaxed) == before { sched_yield() }
+          while progress.count.load(ordering: .relaxed) == before { sched_yield() }
           let old = progress.handle.load(ordering: .relaxed)
           let closed = p11.C_CloseSession!(old)
           // In the place of the one before, and known to this thread alone.
           let next = module.open()
-          let begun = withMechanism(CKM_SHA256) { p11.C_DigestInit!(next, $0) }
-          if closed != CKR_OK || begun != CKR_OK || module.state(old) != nil || p11.C_CloseSession!(next) != CKR_OK {
+          let digest = digestOfNothing(next, after: 200)
+          if closed != CKR_OK || digest != (CKR_OK, nothing) || module.state(old) != nil
+            || p11.C_CloseSession!(next) != CKR_OK
+          {
             progress.note(CKR_GENERAL_ERROR)
           }
           progress.handle.store(module.open(), ordering: .relaxed)
