@@ -124,7 +124,7 @@ final class KeyCache: Sendable {
     return key
   }
 
-  /// Forgets the key of an object that was destroyed: of session objects the generation says nothing.
+  /// Forgets the key of an object that was changed or destroyed: of session objects the generation says nothing.
   func remove(_ handle: UInt64) {
     content.withLock {
       $0.keys[handle] = nil
@@ -135,9 +135,10 @@ final class KeyCache: Sendable {
   /// Forgets the public keys, when objects of a session that ended may be among them: operations with those ask nobody else.
   func removePublicKeys() {
     content.withLock { content in
+      // Counted also when none is here: one may be under way, and a session may remember one that others pushed out.
+      clock.countRemoval()
       guard content.keys.contains(where: \.value.isPublic) else { return }
       content.keys = content.keys.filter { !$0.value.isPublic }
-      clock.countRemoval()
     }
   }
 

@@ -109,7 +109,7 @@ final class Library: Sendable {
     }
   }
 
-  /// How long C_Finalize waits for a call that is running in a session, nanoseconds. Without its connection a call ends
+  /// How long C_Finalize waits for calls that are running in sessions, all together, nanoseconds. Without its connection a call ends
   /// within a slice of its waiting; what goes on for longer keeps its session.
   private static let longestCall: UInt64 = 1_000_000_000
 
@@ -126,7 +126,12 @@ final class Library: Sendable {
     }
     finalizations.wakeAll()
     // Not with `state` held, which such a call may want.
-    sessions.release(ended.filter { sessions.waitForCall(in: $0, timeout: Self.longestCall) })
+    let end = MonotonicClock.now() &+ Self.longestCall
+    sessions.release(
+      ended.filter {
+        let now = MonotonicClock.now()
+        return sessions.waitForCall(in: $0, timeout: now < end ? end - now : 0)
+      })
   }
 
   private func connect(_ state: inout State) throws(ReturnValue) {

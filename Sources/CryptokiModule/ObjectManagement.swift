@@ -133,6 +133,8 @@ public func C_SetAttributeValue(
     let request = ObjectRequest(
       session: session.announced(), object: UInt64(object), template: try readTemplate(template, count))
     try session.slot.request(.setAttributes, request, options: .changing(object))
+    // Of session objects the generation says nothing.
+    if !ObjectHandles.isOfTokenObject(UInt64(object)) { session.slot.keys.remove(UInt64(object)) }
   }
 }
 

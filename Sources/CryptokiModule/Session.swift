@@ -2,7 +2,6 @@ import CCryptoki
 import CryptoCore
 import Cryptoki
 import Mechanisms
-import Synchronization
 import TokenProtocol
 
 /// An open session: made in the normal world; the secure world hears of it with the first request that names it.

@@ -30,7 +30,8 @@ public func C_OpenSession(
 public func C_CloseSession(_ handle: CK_SESSION_HANDLE) -> CK_RV {
   inLibrary { (library) throws(ReturnValue) in
     guard let ended = library.sessions.end(handle) else { throw .sessionHandleInvalid }
-    ended.lend { library.close(CollectionOfOne(ended), of: $0.slot) }
+    let slot = ended.lend { $0.slot }
+    library.close(CollectionOfOne(ended), of: slot)
   }
 }
 

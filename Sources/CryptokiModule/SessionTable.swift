@@ -125,7 +125,7 @@ final class SessionTable: @unchecked Sendable {
     }
   }
 
-  /// Opens a session and answers its handle. Throws CKR_SESSION_COUNT when the table is full, CKR_HOST_MEMORY.
+  /// Opens a session and answers its handle. Throws CKR_SESSION_COUNT when the table is full.
   func open(in slot: Slot, isReadWrite: Bool) throws(ReturnValue) -> CK_SESSION_HANDLE {
     try withLock { () throws(ReturnValue) in
       let (index, useCount): (UInt, UInt)

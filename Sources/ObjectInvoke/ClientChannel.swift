@@ -22,6 +22,14 @@ final class InvocationCounter: Sendable {
   var value: UInt64 { invocations.load(ordering: .relaxed) }
 }
 
+extension Unmanaged where Instance == ClientChannel {
+  /// Ends the use of a channel that `acquire` began, and gives up the reference that it had, if it had one.
+  @inline(__always)
+  func endUse() {
+    if _withUnsafeGuaranteedRef({ $0.leave() }) { release() }
+  }
+}
+
 /// The client's end of one channel: carries the invocations of one thread at a time.
 final class ClientChannel: @unchecked Sendable {
   // Sendable: what changes belongs to the thread that has acquired the channel.
@@ -57,7 +65,7 @@ final class ClientChannel: @unchecked Sendable {
   /// Takes the channel for one invocation; false when one is in progress, which the caller is inside of.
   ///
   /// Whoever asks has the channel to itself: it is the thread's own, or was taken from the free ones. A channel that does not
-  /// belong to a thread is to be taken with a reference of its own, which `release` gives up.
+  /// belong to a thread is to be taken with a reference of its own, which `endUse` gives up.
   @inline(__always)
   func acquire() -> Bool {
     if inUse.load(ordering: .relaxed) { return false }
@@ -65,18 +73,17 @@ final class ClientChannel: @unchecked Sendable {
     return true
   }
 
-  /// Ends the use that `acquire` began.
+  /// Ends the use that `acquire` began. Answers whether the use had a reference of its own.
   @inline(__always)
-  func release() {
+  fileprivate func leave() -> Bool {
     inUse.store(false, ordering: .releasing)
-    if !belongsToThread { leaveUse() }
+    if belongsToThread { return false }
+    giveBack()
+    return true
   }
 
   @inline(never)
-  private func leaveUse() {
-    state.giveBack(self)
-    Unmanaged.passUnretained(self).release()
-  }
+  private func giveBack() { state.giveBack(self) }
 
   /// Where the request message is written.
   @inline(__always)

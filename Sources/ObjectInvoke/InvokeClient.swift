@@ -1,6 +1,5 @@
 import Glibc
 import LinuxSystem
-import Synchronization
 import Wire
 
 /// A client process's connection to a server: invokes the server's objects.
@@ -94,7 +93,7 @@ public final class InvokeClient: Sendable {
         result: answer.result, outputByteCount: answer.outputByteCount, message: answer.message, channel: channel,
         ownedMessage: answer.ownedMessage.take(), descriptors: DescriptorList())
     } catch {
-      channel._withUnsafeGuaranteedRef { $0.release() }
+      channel.endUse()
       throw error
     }
   }
@@ -112,7 +111,7 @@ public final class InvokeClient: Sendable {
       var message = answer.message
       return reply(answer.result, answer.outputByteCount, &message)
     }
-    defer { channel._withUnsafeGuaranteedRef { $0.release() } }
+    defer { channel.endUse() }
     let answer = try perform(on: channel, object, operation, options, input, output, request)
     var message = WireReader(answer.message)
     reply(answer.result, answer.outputByteCount, &message)

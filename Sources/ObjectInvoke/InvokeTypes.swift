@@ -104,7 +104,7 @@ public struct InvokeAnswer: ~Copyable {
   }
 
   deinit {
-    channel?._withUnsafeGuaranteedRef { $0.release() }
+    channel?.endUse()
   }
 }
 

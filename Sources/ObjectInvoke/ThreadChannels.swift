@@ -34,11 +34,13 @@ enum ThreadChannels {
 
   /// Ends the thread's ownership of a channel; its reference, which was the key's, is given up with it.
   private static func leave(_ channel: Unmanaged<ClientChannel>) {
-    let left = channel.takeUnretainedValue()
+    let isFree = channel._withUnsafeGuaranteedRef { left in
+      guard left.acquire() else { return false }
+      left.belongsToThread = false
+      return true
+    }
     // In use only if the thread ends in the middle of an invocation: the channel then goes with it.
-    guard left.acquire() else { return channel.release() }
-    left.belongsToThread = false
-    left.release()
+    if isFree { channel.endUse() } else { channel.release() }
   }
 
   /// The channel of this thread and that client, acquired; nil when there is none, or the thread is inside of an

@@ -25,8 +25,11 @@ final class RestrictedDecryption: Sendable {
     let request = try DecryptInto(from: &call.request)
     try call.request.end()
     return try answering(&call) { call in
-      let started = try token.startRestricted(try Self.decryption(request), client: client)
-      return try feed(started, from: &call, to: request.place, ends: true)
+      let decryption = try Self.decryption(request)
+      let started = try token.startRestricted(decryption, client: client)
+      return try feed(started, decryption.session, from: &call, to: request.place, ends: true) {
+        try token.authorizeRestricted(client: client, session: decryption.session, key: decryption.key)
+      }
     }
   }
 
@@ -51,7 +54,7 @@ final class RestrictedDecryption: Sendable {
       var isOver = true
       defer { token.leaveRestricted(active, ends: isOver, request.session, client: client) }
       do {
-        let count = try feed(active, from: &call, to: request.place, ends: ends)
+        let count = try feed(active, request.session, from: &call, to: request.place, ends: ends)
         isOver = ends
         return count
       } catch let refusal as Refusal where refusal.leavesOperation {
@@ -97,14 +100,16 @@ final class RestrictedDecryption: Sendable {
         batch.usesChaining
           ? .iv(ShortBytes([UInt8](repeating: 0, count: 16)))
           : .counter(bitCount: 64, block: ShortBytes([UInt8](repeating: 0, count: 16))))
-      let (key, useCases) = try token.restrictedDecryption(
+      let restricted = try token.restrictedDecryption(
         client: client, session: request.session, key: request.key, mechanism: mechanism)
-      guard useCases.isEmpty || batch.useCases.isSubset(of: useCases) else {
+      guard restricted.useCases.isEmpty || batch.useCases.isSubset(of: restricted.useCases) else {
         throw Refusal(result: RestrictedResult.useCaseInvalid)
       }
-      let aes = try key.aes
+      let aes = try restricted.key.aes
       guard aes.byteCount == 16 else { throw ReturnValue.keySizeRange }
-      return UInt64(try batch.decrypt(with: aes, from: &call))
+      try token.authorizeRestricted(client: client, session: request.session, key: request.key)
+      return UInt64(
+        try batch.decrypt(with: aes, from: &call) { try token.checkGoesOn(restricted, client: client) })
     }
   }
 
@@ -136,11 +141,13 @@ final class RestrictedDecryption: Sendable {
 
   /// Decrypts the input, and with `ends` the end of the operation, to `place`; answers the count of bytes written.
   ///
-  /// The place is checked before the input is read. A cipher whose output is certain writes to the place as it goes; one
-  /// whose end can still be wrong, or shorter than its input says, decrypts into memory of its own and writes when all
-  /// is well. So a refusal has written nothing.
+  /// The place is checked before the input is read, and `authorize` called when that is done. A cipher whose output is certain
+  /// writes to the place as it goes; one whose end can still be wrong, or shorter than its input says, decrypts into memory of
+  /// its own and writes when all is well. So a refusal has written nothing. A session or login that ends meanwhile ends the
+  /// decryption behind the piece in hand.
   private func feed(
-    _ started: ActiveOperation, from call: inout Invocation, to place: BufferPlace, ends: Bool
+    _ started: ActiveOperation, _ session: SessionReference, from call: inout Invocation, to place: BufferPlace,
+    ends: Bool, authorize: () throws -> Void = {}
   ) throws -> UInt64 {
     guard let buffer = call.client.buffer(place.buffer) else {
       throw Refusal(result: objectHandleInvalid, leavesOperation: true)
@@ -162,17 +169,18 @@ final class RestrictedDecryption: Sendable {
     defer { withExtendedLifetime(charge) {} }
     let target = try writable(buffer, place.offset, UInt64(streamed))
     try started.operation.checkInput(byteCount: inputCount)
+    try authorize()
     if streamed == 0 {
       if let kept = started.charge as? ClientAccount.Charge { kept.absorb(charge) } else { started.charge = charge }
     }
     if isCertain {
-      try target.withBytes { _ = try Self.update(&started.operation, from: &call, into: $0) }
+      try target.withBytes { _ = try update(started, session, from: &call, into: $0) }
       guard ends else { return UInt64(streamed) }
       if started.operation.withholdsOutput { return try finishWithheld(&started.operation, buffer, place) }
       return UInt64(
         streamed + (try started.operation.finish(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))))
     }
-    let first = try SecretBytes(count: streamed) { try Self.update(&started.operation, from: &call, into: $0) }
+    let first = try SecretBytes(count: streamed) { try update(started, session, from: &call, into: $0) }
     // An operation ends once: what it gave at its end is kept in case the place has no room for it.
     let last: SecretBytes
     if let kept = started.lastBytes {
@@ -188,14 +196,17 @@ final class RestrictedDecryption: Sendable {
     return UInt64(first.count + last.count)
   }
 
-  private static func update(
-    _ operation: inout Operation, from call: inout Invocation, into bytes: UnsafeMutableRawBufferPointer
+  private func update(
+    _ started: ActiveOperation, _ session: SessionReference, from call: inout Invocation,
+    into bytes: UnsafeMutableRawBufferPointer
   ) throws -> Int {
     var written = 0
     while call.inputRemaining > 0 {
       let piece = try call.nextInput(atMost: 1 << 16)
       guard piece.count > 0 else { throw InvocationError.malformed }
-      written += try operation.update(piece, into: UnsafeMutableRawBufferPointer(rebasing: bytes[written...]))
+      try token.checkGoesOn(started, in: session, client: client)
+      written += try started.operation.update(
+        piece, into: UnsafeMutableRawBufferPointer(rebasing: bytes[written...]))
     }
     return written
   }

@@ -65,8 +65,10 @@ struct SampleBatch {
 
   /// Takes the samples from the input, one after the other, and deciphers each to its place.
   ///
-  /// `key` is nil when no byte is protected.
-  func decrypt(with key: AESKey?, from call: inout Invocation) throws -> UInt32 {
+  /// `key` is nil when no byte is protected. `checkGoesOn` is asked behind each piece of the input, and throws what ends it.
+  func decrypt(
+    with key: AESKey?, from call: inout Invocation, checkGoesOn: () throws -> Void = {}
+  ) throws -> UInt32 {
     guard let key, let first = samples.first else {
       for (_, place) in samples {
         let result = try place.fill(from: &call)
@@ -80,6 +82,7 @@ struct SampleBatch {
         try map.decipher(into: bytes, with: &stream) { count in
           let piece = try call.nextInput(atMost: count)
           guard piece.count > 0 else { throw InvocationError.malformed }
+          try checkGoesOn()
           return piece
         }
       }

@@ -34,14 +34,15 @@ final class Admission: Sendable {
   let objectChanges: UInt64
 
   /// Throws what forbids it. The parameters of the mechanism are not among that.
-  init(_ intention: Intention, _ key: Object, objectChanges: UInt64) throws(ReturnValue) {
+  init(_ intention: Intention, _ key: Object, loginNumber: UInt64, objectChanges: UInt64) throws(ReturnValue) {
     guard let description = key.description else { throw .keyHandleInvalid }
     // Not only decryption: CTR encrypts as it decrypts, CMAC and ECB give the block cipher itself.
     if key.isRestricted { throw .keyFunctionNotPermitted }
     let mechanism = try KeyPolicy.check(
       description, intention.mechanism, for: intention.function.mechanismFlag, usage: intention.function.usage)
     facts = AdmittedKey.Facts(
-      mechanism: mechanism, keySize: description.size, isPrivate: key.isPrivate, asksForPIN: key.asksForPIN)
+      mechanism: mechanism, keySize: description.size, loginNumber: key.isPrivate ? loginNumber : nil,
+      asksForPIN: key.asksForPIN)
     self.intention = intention
     material = key.material
     self.objectChanges = objectChanges
@@ -55,7 +56,8 @@ struct AdmittedKey: ~Copyable {
     let mechanism: MechanismFacts
     /// As in `KeyDescription`.
     let keySize: UInt32
-    let isPrivate: Bool
+    /// The number of the login that the key needs; nil for one that needs none.
+    let loginNumber: UInt64?
     /// Whether each use of the key has to be authorised.
     let asksForPIN: Bool
   }
@@ -120,12 +122,14 @@ extension Token {
   @inline(never)
   private func admitAnew(_ intention: Intention, _ client: Client) throws(ReturnValue) -> AdmittedKey {
     // Read before the objects: a decision that a change overtakes is not good for another operation.
-    let (changes, role, own) = client.reading { ($0.changes, $0.role, $0.objects[intention.key]) }
+    let (changes, role, loginNumber, own) = client.reading {
+      ($0.changes, $0.role, $0.loginNumber, $0.objects[intention.key])
+    }
     let objectChanges = objectChanges.current
     guard let object = own ?? reading({ $0.objects[intention.key] }), !object.isPrivate || role == .user else {
       throw .keyHandleInvalid
     }
-    let admission = try Admission(intention, object, objectChanges: objectChanges)
+    let admission = try Admission(intention, object, loginNumber: loginNumber, objectChanges: objectChanges)
     // A key that asks for the PIN asks each time.
     if !admission.facts.asksForPIN {
       client.reading { if $0.changes == changes { $0.keep(admission) } }

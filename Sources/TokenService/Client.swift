@@ -102,6 +102,8 @@ public final class Client: Sendable {
   /// Counts logins and logouts; to be read without the client's lock, too.
   let logins = ChangeNumber()
   private let state: Mutex<State>
+  /// Held by whoever changes one of the session objects, so that such changes happen one after another.
+  let changing = Mutex<Void>(())
 
   init(_ id: ClientID, byteLimit: Int) {
     self.id = id
@@ -258,7 +260,7 @@ extension Client.State {
   /// The same for an operation of a session. Throws CKR_OPERATION_NOT_INITIALIZED when it, or its login, has been ended
   /// meanwhile.
   mutating func count(_ byteCount: Int, for active: ActiveOperation) throws(ReturnValue) {
-    guard !active.hasEnded, !lacksLogin(of: active) else { throw .operationNotInitialized }
+    guard !active.hasEnded, stands(active.loginNumber) else { throw .operationNotInitialized }
     try count(ActiveOperation.ownByteCount + byteCount, insteadOf: &active.countedByteCount)
   }
 
@@ -276,19 +278,18 @@ extension Client.State {
   mutating func place(_ active: ActiveOperation, in session: UInt32) throws(ReturnValue) {
     guard let place = sessions[session] else { throw isGone ? .deviceRemoved : .sessionHandleInvalid }
     guard place[active.kind] == nil else { throw .operationActive }
-    if lacksLogin(of: active) { throw .userNotLoggedIn }
+    guard stands(active.loginNumber) else { throw .userNotLoggedIn }
     try count(active.operation.heldByteCount, for: active)
     sessions[session]?[active.kind] = active
   }
 
-  private func lacksLogin(of active: ActiveOperation) -> Bool {
-    if let login = active.loginNumber { login != loginNumber } else { false }
-  }
+  /// Whether the login of this number, if one is needed, is the present one.
+  private func stands(_ needed: UInt64?) -> Bool { needed == nil || needed == loginNumber }
 
   /// Throws CKR_OPERATION_NOT_INITIALIZED when an operation in one part may not go on: its session has ended, or the login
   /// that its key needs.
-  func checkGoesOn(in session: UInt32, usesPrivateKey: Bool) throws(ReturnValue) {
-    guard isOpen(session), !usesPrivateKey || role == .user else { throw .operationNotInitialized }
+  func checkGoesOn(in session: UInt32, loginNumber needed: UInt64?) throws(ReturnValue) {
+    guard isOpen(session), stands(needed) else { throw .operationNotInitialized }
   }
 
   /// An operation of a session, for the caller alone to work with until it calls its `release`.

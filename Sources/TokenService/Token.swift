@@ -7,9 +7,10 @@ import TokenProtocol
 
 /// One token: its objects, its roles, and what its clients are doing with it. Any thread may call.
 ///
-/// Locks are held for looking things up and putting things in place only, never for cryptography or while the store
-/// commits; a client's may be held when the token's is taken, not the other way round. An `Object` does not change, so
-/// what was looked up is used without a lock.
+/// The locks of the state, a client's and the token's, are held for looking things up and putting things in place only, never
+/// for cryptography or while the store commits; a client's may be held when the token's is taken, not the other way round.
+/// An `Object` does not change, so what was looked up is used without a lock. What has to happen one after the other, commits
+/// and all, is `serially` and `changing`, in this order, and before the others.
 public final class Token: Sendable {
   struct State {
     var record: TokenRecord
@@ -31,9 +32,10 @@ public final class Token: Sendable {
   let state: Mutex<State>
   /// Of the token's objects, all of them: readable without the lock.
   let objectChanges: ChangeNumber
-  /// Held by whoever changes the roles, and by guests who add to the token, so that such changes happen one after another.
-  let changing = Mutex<Void>(())
-  /// Held by whoever changes an object or removes one of the token's, by its handle: changes of one object happen one after
+  /// Held by whoever changes the roles, and by guests who add to the token or change it, so that such changes happen one after
+  /// another.
+  let rolesAndGuests = Mutex<Void>(())
+  /// Held by whoever changes or removes one of the token's objects, by its handle: changes of one object happen one after
   /// another, those of different ones share commits.
   private let objectLocks = InlineArray<64, Mutex<Void>> { _ in Mutex(()) }
   /// Counts initialisations, so that what began before one is not put in place after it: see `Entry`. Changed with the
@@ -54,7 +56,7 @@ public final class Token: Sendable {
   /// Opens the token in a slot of the store; an unknown slot gets a token that is not initialised.
   ///
   /// `clientByteLimit`: bytes that the session objects of one client may take, and that its operations may hold.
-  /// `onKeyChange` is called after an attribute of an object was changed, an object was destroyed, or the token
+  /// `onKeyChange` is called after an attribute of one of its objects was changed, one was destroyed, or the token
   /// initialised: what clients remember of keys may then be wrong.
   /// `onKeyKept` is called when a token object's secrets or parsed key begin to be kept in memory: `dropUnusedKeys` is then worth
   /// calling.
@@ -236,13 +238,12 @@ public final class Token: Sendable {
     return kept
   }
 
-  /// Runs `body` while nobody else changes or removes this object.
-  func changing<R>(_ handle: UInt64, _ body: () throws(ReturnValue) -> R) throws(ReturnValue) -> R {
-    let place = Int(truncatingIfNeeded: handle / 2 % UInt64(objectLocks.count))
-    let result: Result<R, ReturnValue> = objectLocks[place].withLock { _ in
-      do throws(ReturnValue) { return .success(try body()) } catch { return .failure(error) }
-    }
-    return try result.get()
+  /// Runs `body` while nobody else changes this object, or removes it from the token.
+  func changing<R>(
+    _ handle: UInt64, of client: Client, _ body: () throws(ReturnValue) -> R
+  ) throws(ReturnValue) -> R {
+    guard ObjectHandles.isOfTokenObject(handle) else { return try holding(client.changing, body) }
+    return try holding(objectLocks[Int(truncatingIfNeeded: handle / 2 % UInt64(objectLocks.count))], body)
   }
 
   func keysChanged() { onKeyChange() }
@@ -270,6 +271,20 @@ public final class Token: Sendable {
       return !watched.isEmpty
     }
   }
+}
+
+/// Runs `body` with a lock held that guards an order and no data.
+func holding<R>(
+  _ lock: borrowing Mutex<Void>, _ body: () throws(ReturnValue) -> R
+) throws(ReturnValue) -> R {
+  let result: Result<R, ReturnValue> = lock.withLock { _ in
+    do throws(ReturnValue) {
+      return .success(try body())
+    } catch {
+      return .failure(error)
+    }
+  }
+  return try result.get()
 }
 
 /// The objects that every token has without anybody having made them.

@@ -23,7 +23,7 @@ extension Token {
     defer { client.letGo(counted) }
     try feed(
       &started.operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, request.session,
-      usesPrivateKey: started.facts.isPrivate, &counted)
+      loginNumber: started.facts.loginNumber, &counted)
     var tag = InlineArray<16, UInt8>(repeating: 0)
     var span = tag.mutableSpan
     try refusing { () throws(ReturnValue) in
@@ -43,7 +43,7 @@ extension Token {
     defer { client.letGo(counted) }
     try feed(
       &started.operation, &bulk, byteCount: bulk.inputByteCount - request.associatedByteCount, client, request.session,
-      usesPrivateKey: started.facts.isPrivate, &counted)
+      loginNumber: started.facts.loginNumber, &counted)
     try refusing { () throws(ReturnValue) in
       _ = try request.tag.withUnsafeBytes { (tag) throws(ReturnValue) in
         try started.operation.update(tag, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))

@@ -48,29 +48,64 @@ public final class TokenObject: Sendable {
 
   // MARK: Decryption into restricted buffers
 
-  /// The key for a decryption whose output goes to restricted buffers, and the numbers of the use-cases whose buffers
-  /// may receive it; none means all. Throws what C_DecryptInit answers.
-  public func restrictedDecryption(
-    client: Client, session: SessionReference, key: UInt64, mechanism: Mechanism
-  ) throws(ReturnValue) -> (CryptographicKey, Set<UInt32>) {
-    let request = KeyOperation(session: session, function: .decrypt, key: key, mechanism: mechanism)
-    let (key, _, useCases) = try token.restrictedDecryption(request, client)
-    return (try token.key(of: key), useCases)
+  /// A key for decryption whose output goes to restricted buffers.
+  public struct RestrictedKey: Sendable {
+    public let key: CryptographicKey
+    /// The numbers of the use-cases whose buffers may receive the output; none means all.
+    public let useCases: Set<UInt32>
+    fileprivate let session: SessionReference
+    fileprivate let loginNumber: UInt64?
   }
 
-  /// A decryption in one part, which no session has. Throws what C_DecryptInit answers.
+  /// The key for such a decryption, for which `authorizeRestricted` is to be called before any input is read. Throws what
+  /// C_DecryptInit answers.
+  public func restrictedDecryption(
+    client: Client, session: SessionReference, key: UInt64, mechanism: Mechanism
+  ) throws(ReturnValue) -> RestrictedKey {
+    let request = KeyOperation(session: session, function: .decrypt, key: key, mechanism: mechanism)
+    let (key, _, useCases, loginNumber) = try token.restrictedDecryption(request, client)
+    return RestrictedKey(
+      key: try token.key(of: key), useCases: useCases, session: session, loginNumber: loginNumber)
+  }
+
+  /// Throws CKR_OPERATION_NOT_INITIALIZED when work with the key may not go on: its session has ended, or its login.
+  public func checkGoesOn(_ key: RestrictedKey, client: Client) throws(ReturnValue) {
+    try client.withState { (state) throws(ReturnValue) in
+      try state.checkGoesOn(in: key.session.number, loginNumber: key.loginNumber)
+    }
+  }
+
+  /// The same of a decryption, which somebody else may have given up as well.
+  public func checkGoesOn(
+    _ active: ActiveOperation, in session: SessionReference, client: Client
+  ) throws(ReturnValue) {
+    try client.withState { (state) throws(ReturnValue) in
+      guard !active.hasEnded else { throw .operationNotInitialized }
+      try state.checkGoesOn(in: session.number, loginNumber: active.loginNumber)
+    }
+  }
+
+  /// Uses up the context-specific login for a decryption, if the key asks for one. Throws CKR_USER_NOT_LOGGED_IN.
+  public func authorizeRestricted(
+    client: Client, session: SessionReference, key handle: UInt64
+  ) throws(ReturnValue) {
+    let key = try token.object(handle, for: client, in: session, .keyHandleInvalid)
+    if key.asksForPIN { try token.useAuthorization(.decrypt, handle, in: session, client) }
+  }
+
+  /// A decryption in one part, which no session has, and for which `authorizeRestricted` is to be called before any input is
+  /// read. Throws what C_DecryptInit answers.
   public func startRestricted(_ request: KeyOperation, client: Client) throws(ReturnValue) -> ActiveOperation {
-    try token.startRestricted(request, client, loginNumber: nil)
+    try token.startRestricted(request, client)
   }
 
   /// Starts a decryption in parts. It is the session's until `leaveRestricted` ends it, C_SessionCancel, a logout, or the
   /// session's end. Throws what C_DecryptInit answers.
   public func beginRestricted(_ request: KeyOperation, client: Client) throws(ReturnValue) {
-    let (isActive, loginNumber) = client.reading {
-      ($0.isActive(.restrictedDecryption, in: request.session.number), $0.loginNumber)
-    }
+    let isActive = client.reading { $0.isActive(.restrictedDecryption, in: request.session.number) }
     guard !isActive else { throw .operationActive }
-    let active = try token.startRestricted(request, client, loginNumber: loginNumber)
+    let active = try token.startRestricted(request, client)
+    try authorizeRestricted(client: client, session: request.session, key: request.key)
     try client.withState { (state) throws(ReturnValue) in try state.place(active, in: request.session.number) }
   }
 

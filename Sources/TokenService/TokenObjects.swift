@@ -287,11 +287,12 @@ extension Token {
     } else {
       try change(request, client, entry)
     }
-    keysChanged()
+    // Of session objects nobody knows but their client, as in `destroy`.
+    if ObjectHandles.isOfTokenObject(request.object) { keysChanged() }
   }
 
   private func change(_ request: ObjectRequest, _ client: Client, _ entry: Entry) throws(ReturnValue) {
-    try changing(request.object) { () throws(ReturnValue) in
+    try changing(request.object, of: client) { () throws(ReturnValue) in
       try completing(entry, client) { (_) throws(ReturnValue) in }
       let object = try object(request.object, for: client, in: entry, .objectHandleInvalid)
       if object.isToken, !request.session.isReadWrite { throw .sessionReadOnly }
@@ -359,7 +360,7 @@ extension Token {
       return true
     }
     if isDone { return }
-    try changing(request.object) { () throws(ReturnValue) in
+    try changing(request.object, of: client) { () throws(ReturnValue) in
       let object = try object(request.object, for: client, .objectHandleInvalid)
       guard object.isDestroyable else { throw .actionProhibited }
       guard request.session.isReadWrite else { throw .sessionReadOnly }

@@ -58,31 +58,30 @@ extension Token {
     }
   }
 
-  /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it has been
-  /// looked at. An empty set admits all use-cases.
+  /// The key and use-cases for a decryption into restricted buffers, once everything that could forbid it but the want of a
+  /// context-specific login has been looked at, and the number of the login that the key needs. An empty set admits all
+  /// use-cases.
   func restrictedDecryption(
     _ request: KeyOperation, _ client: Client
-  ) throws(ReturnValue) -> (key: Object, facts: MechanismFacts, useCases: Set<UInt32>) {
+  ) throws(ReturnValue) -> (key: Object, facts: MechanismFacts, useCases: Set<UInt32>, loginNumber: UInt64?) {
+    // Read before the key: a login that follows is not the one that it was found under.
+    let loginNumber = client.reading { $0.loginNumber }
     let key = try object(request.key, for: client, in: request.session, .keyHandleInvalid)
     guard let description = key.description else { throw .keyHandleInvalid }
     let facts = try KeyPolicy.check(description, request.mechanism, for: .decrypt, usage: .decrypt)
     guard !key.isRestricted || !facts.family.revealsPadding else { throw .keyFunctionNotPermitted }
-    if key.asksForPIN { try useAuthorization(.decrypt, request.key, in: request.session, client) }
     // A number that no use-case has stays one: without it the list might be empty, which means all of them.
     let useCases = (key.attributes.ulongs(.strongroomUseCases) ?? []).map { UInt32(clamping: $0) }
-    return (key, facts, Set(useCases))
+    return (key, facts, Set(useCases), key.isPrivate ? loginNumber : nil)
   }
 
-  /// A decryption into restricted buffers, which is not in its session yet; for one that shall be, the number of the login
-  /// that there was before.
-  func startRestricted(
-    _ request: KeyOperation, _ client: Client, loginNumber: UInt64?
-  ) throws(ReturnValue) -> ActiveOperation {
-    let (key, facts, useCases) = try restrictedDecryption(request, client)
+  /// A decryption into restricted buffers, which is not in its session yet and has no context-specific login.
+  func startRestricted(_ request: KeyOperation, _ client: Client) throws(ReturnValue) -> ActiveOperation {
+    let (key, facts, useCases, loginNumber) = try restrictedDecryption(request, client)
     return ActiveOperation(
       try Operation(
         function: .decrypt, mechanism: request.mechanism, facts: facts, key: try self.key(of: key)),
-      .restrictedDecryption, loginNumber: key.isPrivate ? loginNumber : nil, useCases: useCases)
+      .restrictedDecryption, loginNumber: loginNumber, useCases: useCases)
   }
 
   // MARK: Whole operations
@@ -121,17 +120,17 @@ extension Token {
         throw Refusal(error)
       }
     }
-    let isPrivate = started.facts.isPrivate
+    let login = started.facts.loginNumber
     var counted = 0
     defer { client.letGo(counted) }
     if function == .verify {
       try feed(
         &started.operation, &bulk, byteCount: bulk.inputByteCount - signatureByteCount, client, request.session,
-        usesPrivateKey: isPrivate, &counted)
+        loginNumber: login, &counted)
       return try finishVerification(&started.operation, Int(signatureByteCount), &bulk)
     }
     try feed(
-      &started.operation, &bulk, byteCount: bulk.inputByteCount, client, request.session, usesPrivateKey: isPrivate,
+      &started.operation, &bulk, byteCount: bulk.inputByteCount, client, request.session, loginNumber: login,
       &counted)
     var last: SecretBytes?
     try end(&started.operation, &last, &bulk)
@@ -162,12 +161,12 @@ extension Token {
   /// and the login, as one in parts does.
   func feed<Bulk: BulkTransfer & ~Copyable>(
     _ operation: inout Operation, _ bulk: inout Bulk, byteCount: UInt64, _ client: Client, _ session: SessionReference,
-    usesPrivateKey: Bool, _ counted: inout Int
+    loginNumber: UInt64?, _ counted: inout Int
   ) throws(Refusal) {
     try refusing { () throws(ReturnValue) in
       try feed(&operation, &bulk, byteCount: byteCount) { (held) throws(ReturnValue) in
         try client.withState { (state) throws(ReturnValue) in
-          try state.checkGoesOn(in: session.number, usesPrivateKey: usesPrivateKey)
+          try state.checkGoesOn(in: session.number, loginNumber: loginNumber)
           try state.count(held, insteadOf: &counted)
         }
       }
@@ -281,9 +280,7 @@ extension Token {
   func begin<Bulk: BulkTransfer & ~Copyable>(
     _ request: KeyOperation, _ client: Client, _ bulk: inout Bulk
   ) throws(Refusal) {
-    let (isActive, loginNumber) = client.reading {
-      ($0.isActive(.function(request.function), in: request.session.number), $0.loginNumber)
-    }
+    let isActive = client.reading { $0.isActive(.function(request.function), in: request.session.number) }
     guard !isActive else { throw Refusal(.operationActive) }
     let started = try start(request.function, request.key, request.mechanism, in: request.session, client)
     try checkRoom(for: started.operation, bulk)
@@ -293,8 +290,7 @@ extension Token {
         try useAuthorization(request.function, request.key, in: request.session, client)
       }
     }
-    let active = ActiveOperation(
-      started.operation, .function(request.function), loginNumber: facts.isPrivate ? loginNumber : nil)
+    let active = ActiveOperation(started.operation, .function(request.function), loginNumber: facts.loginNumber)
     do throws(Refusal) {
       try feed(active, &bulk, client)
       try refusing { () throws(ReturnValue) in

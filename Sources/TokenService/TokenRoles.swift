@@ -345,13 +345,6 @@ extension Token {
 
   /// Runs `body` while nobody else changes roles, and no guest adds to the token.
   func serially<R>(_ body: () throws(ReturnValue) -> R) throws(ReturnValue) -> R {
-    let result: Result<R, ReturnValue> = changing.withLock { _ in
-      do throws(ReturnValue) {
-        return .success(try body())
-      } catch {
-        return .failure(error)
-      }
-    }
-    return try result.get()
+    try holding(rolesAndGuests, body)
   }
 }

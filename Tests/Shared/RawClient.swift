@@ -47,6 +47,16 @@ struct RawClient: ~Copyable {
     return answer.head
   }
 
+  /// Invokes an object over the socket; answers the head of the answer.
+  func invoke(_ object: UInt64, _ operation: UInt32, _ message: [UInt8]) throws -> ControlMessage {
+    var head = ControlMessage(.invoke, number: 4)
+    head.object = object
+    head.operation = operation
+    head.messageByteCount = UInt32(message.count)
+    try send(head, payload: message)
+    return try #require(try receive()).head
+  }
+
   func openChannel() throws -> ChannelMapping {
     try send(ControlMessage(.openChannel, number: 2))
     let answer = try #require(try receive())

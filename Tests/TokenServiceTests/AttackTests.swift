@@ -127,9 +127,9 @@ struct AttackTests {
           client: Shared.bench.token.client(client.id), session: client.session, key: key, mechanism: mechanism)
       }
     }
-    let (_, useCases) = try Shared.bench.token.restrictedDecryption(
+    let restricted = try Shared.bench.token.restrictedDecryption(
       client: Shared.bench.token.client(user.id), session: user.session, key: key, mechanism: Sample.ctr)
-    #expect(useCases == [1, 3])
+    #expect(restricted.useCases == [1, 3])
     #expect(ask(user, key, Sample.cbcPad) == .keyFunctionNotPermitted)
     #expect(ask(Shared.bench.guest(94), key, Sample.ctr) == .keyHandleInvalid)
     let other = try user.aes([.flag(.decrypt, false)])

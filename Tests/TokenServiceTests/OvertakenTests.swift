@@ -269,7 +269,7 @@ struct OvertakenTests {
     }
     try make(20)
     // One more has room, and each that comes now would see that.
-    let waiters = bench.token.token.changing.withLock { _ in
+    let waiters = bench.token.token.rolesAndGuests.withLock { _ in
       let waiters = (UInt64(21)...24).map { number in Waiter { () throws(ReturnValue) in try make(number) } }
       for waiter in waiters { waiter.waitUntilItWaits() }
       return waiters
@@ -359,8 +359,7 @@ struct OvertakenTests {
     let user = try Shared.bench.user(5072)
     let record = Shared.bench.token.client(user.id)
     let key = try user.aes([.onToken])
-    let number = record.reading { $0.loginNumber }
-    let started = try Shared.bench.token.token.startRestricted(restricted(user, key), record, loginNumber: number)
+    let started = try Shared.bench.token.token.startRestricted(restricted(user, key), record)
     let place = {
       outcome { () throws(ReturnValue) in
         try record.withState { (state) throws(ReturnValue) in try state.place(started, in: user.session.number) }
@@ -445,11 +444,16 @@ struct OvertakenTests {
     let onToken = try user.aes([.onToken])
     let open = try user.aes([.onToken, .flag(.private, false)])
     let logOut = { _ = user.ask(.logout, InSession(session: user.session)) }
+    let logInAgain = {
+      logOut()
+      _ = outcome { () throws(ReturnValue) in try user.logIn(.user, TokenBench.userPIN) }
+    }
     let close = { user.close(1) }
     // Announced, and never sent to its end.
     let input = MemoryTransfer([UInt8](repeating: 1, count: 300_000), capacity: 1 << 40, announced: 1 << 39)
     let ends: [(TokenOperation, UInt64, () -> Void, ReturnValue)] = [
       (.perform, onToken, logOut, .operationNotInitialized), (.perform, onToken, close, .operationNotInitialized),
+      (.perform, onToken, logInAgain, .operationNotInitialized), (.perform, open, logInAgain, .argumentsBad),
       (.perform, open, close, .operationNotInitialized), (.perform, open, logOut, .argumentsBad),
       (.begin, onToken, logOut, .operationNotInitialized), (.begin, open, logOut, .argumentsBad),
     ]
@@ -561,7 +565,7 @@ struct OvertakenTests {
     var guest = bench.guest(7)
     guest.record = bench.token.client(guest.id)
     let client = guest
-    let login = token.changing.withLock { _ in
+    let login = token.rolesAndGuests.withLock { _ in
       let login = Waiter { () throws(ReturnValue) in try client.logIn(.user, TokenBench.userPIN) }
       login.waitUntilItWaits()
       bench.token.clientGone(client.id)

@@ -220,6 +220,32 @@ extension ModuleSuite {
       #expect(begin(goes) == CKR_KEY_HANDLE_INVALID)
     }
 
+    @Test("what this process changes of its own session key is seen by the next operation, also of one that never crosses")
+    func changeOfSessionKeys() {
+      let session = module.openAsUser()
+      let keys = rsaPair(session)
+      func begin(_ function: CK_RV, _ cancel: () -> CK_RV) -> CK_RV {
+        if function == CKR_OK { #expect(cancel() == CKR_OK) }
+        return function
+      }
+      func verify() -> CK_RV {
+        withMechanism(CKM_SHA256_RSA_PKCS) { mechanism in
+          begin(p11.C_VerifyInit!(session, mechanism, keys.publicKey)) { p11.C_VerifyInit!(session, nil, 0) }
+        }
+      }
+      func sign() -> CK_RV {
+        withMechanism(CKM_SHA256_RSA_PKCS) { mechanism in
+          begin(p11.C_SignInit!(session, mechanism, keys.privateKey)) { p11.C_SignInit!(session, nil, 0) }
+        }
+      }
+      #expect(verify() == CKR_OK && sign() == CKR_OK)
+      for (key, usage) in [(keys.publicKey, CKA_VERIFY), (keys.privateKey, CKA_SIGN)] {
+        let changed = withTemplate([(usage, .bool(false))]) { p11.C_SetAttributeValue!(session, key, $0, $1) }
+        #expect(changed == CKR_OK)
+      }
+      #expect(verify() == CKR_KEY_FUNCTION_NOT_PERMITTED && sign() == CKR_KEY_FUNCTION_NOT_PERMITTED)
+    }
+
     @Test("what another process changes of a key is seen by the next C_SignInit, which does not cross otherwise")
     func changeElsewhere() async {
       let session = module.openAsUser()

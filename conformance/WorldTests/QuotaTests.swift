@@ -194,16 +194,8 @@ extension WorldSuite {
     private func stalling(_ world: World) throws -> RawClient {
       let raw = try RawClient(world.socket)
       try raw.hello()
-      var open = ControlMessage(.invoke, number: 3)
-      open.object = ObjectReference.root
-      open.operation = RootOperation.open.rawValue
-      let payload = message {
-        $0.u32(ServiceNumber.token.rawValue)
-        $0.u32(0)
-      }
-      open.messageByteCount = UInt32(payload.count)
-      try raw.send(open, payload: payload)
-      #expect(try raw.receive()?.head.errno == 0)
+      let opened = try raw.invoke(ObjectReference.root, RootOperation.open.rawValue, RawClient.opening(.token))
+      #expect(opened.errno == 0)
       return raw
     }
 

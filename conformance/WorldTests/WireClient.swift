@@ -51,9 +51,9 @@ final class WireClient: @unchecked Sendable {
   func anotherToken() throws -> UInt64 { try Self.open(client, .token) }
 
   private static func open(_ client: InvokeClient, _ service: ServiceNumber) throws -> UInt64 {
+    let request = RawClient.opening(service)
     let answer = try client.invoke(ObjectReference.root, RootOperation.open.rawValue) { writer in
-      writer.u32(service.rawValue)
-      writer.u32(0)
+      request.withUnsafeBytes { writer.raw($0) }
     }
     var message = answer.message
     return try message.u64()
@@ -198,6 +198,16 @@ final class WireClient: @unchecked Sendable {
       DecryptInto(
         operation: KeyOperation(session: session, function: .decrypt, key: key, mechanism: mechanism),
         place: BufferPlace(buffer: buffer, offset: 0)), bytes)
+  }
+}
+
+extension RawClient {
+  /// The message that opens the first object of a service.
+  static func opening(_ service: ServiceNumber) -> [UInt8] {
+    message {
+      $0.u32(service.rawValue)
+      $0.u32(0)
+    }
   }
 }
 
