@@ -528,8 +528,8 @@ class Soak:
         for number in range(WORKERS):
             self.add_worker(number, 0)
         self.pump(3)
-        reconnecting = self.faults(seconds * 0.35)
-        taken = self.steady(seconds * 0.45, max(8, min(60, int(seconds * 0.45 / 2))))
+        reconnecting = self.faults(seconds * 0.4)
+        taken = self.steady(seconds * 0.6, max(8, min(60, int(seconds * 0.6 / 2))))
         self.idle()
         self.end_workers()
         self.claim(
