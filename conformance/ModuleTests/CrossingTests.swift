@@ -220,7 +220,7 @@ extension ModuleSuite {
       #expect(begin(goes) == CKR_KEY_HANDLE_INVALID)
     }
 
-    @Test("what this process changes of its own session key is seen by the next operation, also of one that never crosses")
+    @Test("what this process changes of its session keys is seen by the next operation, also one that never crosses")
     func changeOfSessionKeys() {
       let session = module.openAsUser()
       let keys = rsaPair(session)
