@@ -2,6 +2,7 @@ import CCryptoki
 import Cryptoki
 import Glibc
 import LinuxSystem
+import Mechanisms
 import ObjectInvoke
 import Synchronization
 
@@ -99,6 +100,8 @@ final class Library: Sendable {
   func initialize() throws(ReturnValue) {
     try state.withLock { (state) throws(ReturnValue) in
       guard !initialized.load(ordering: .acquiring) else { throw .cryptokiAlreadyInitialized }
+      // Made before there are sessions: a child that is forked while another thread makes it would wait for that thread for ever.
+      _ = MechanismTable.facts(.aesGCM)
       do throws(ReturnValue) {
         try connect(&state)
       } catch {
